@@ -1,0 +1,1 @@
+//! Connector and Director over one landscape, answered through wiremock.

@@ -1,0 +1,1 @@
+//! The pure function from scenario and journal to verdict.

@@ -1,0 +1,1 @@
+//! Certificate authority: server certificates, CSR signing, revocation.

@@ -1,0 +1,1 @@
+//! The scenario language: the keys of a YAML file as types.

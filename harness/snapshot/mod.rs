@@ -1,0 +1,1 @@
+//! The status transitions of a run as stable prose, kept by insta.
