@@ -53,7 +53,9 @@ impl Exit {
             Self::Invalid => "a scenario or agent file is not valid",
             Self::NothingRan => "no scenario was run",
             Self::NotJudged => "a scenario could not be judged, which says nothing about the agent",
-            Self::Snapshots => "the agent passed, but snapshots are new or changed and wait for review",
+            Self::Snapshots => {
+                "the agent passed, but snapshots are new or changed and wait for review"
+            }
             Self::Harness => "the harness contradicts itself, which is its own defect",
             Self::Interrupted | Self::Terminated => "the run was interrupted",
         }

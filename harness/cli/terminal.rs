@@ -94,7 +94,9 @@ impl Terminal {
         let mut text = format!("{}: {error}", self.paint(Tone::Bad, "error"));
         let mut cause = error.source();
         while let Some(inner) = cause {
-            text.push_str(&format!("\n  because {inner}").replace('\n', "\n  ").replacen("\n  ", "\n", 1));
+            text.push_str(
+                &format!("\n  because {inner}").replace('\n', "\n  ").replacen("\n  ", "\n", 1),
+            );
             cause = inner.source();
         }
         self.note(text);

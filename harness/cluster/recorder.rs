@@ -214,7 +214,10 @@ impl Writer {
                                 continue;
                             }
                             Ok(WatchEvent::Error(status)) if status.code == 410 => {
-                                return self.lost(&one, "the cluster forgot the versions in between (410)");
+                                return self.lost(
+                                    &one,
+                                    "the cluster forgot the versions in between (410)",
+                                );
                             }
                             // Cut or refused: the next watch goes on where this one ended.
                             Ok(WatchEvent::Error(_)) | Err(_) => break,
@@ -244,7 +247,8 @@ impl Writer {
                 namespace: api.namespace().map(Into::into),
                 name: name.clone(),
             };
-            let version = found.and_then(|secret| secret.resource_version()).map_or(0, |text| parse(&text));
+            let version =
+                found.and_then(|secret| secret.resource_version()).map_or(0, |text| parse(&text));
             self.seen
                 .wait(|seen| match seen.get(&object) {
                     _ if version == 0 => seen.get(&object).is_none_or(|seen| *seen == 0),
@@ -260,7 +264,8 @@ impl Writer {
         let resource_version = object.resource_version().unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
         let mut content = serde_json::to_value(object).unwrap_or_default();
-        let secret = if kind == "Secret" { self.take_values(&mut content) } else { BTreeMap::new() };
+        let secret =
+            if kind == "Secret" { self.take_values(&mut content) } else { BTreeMap::new() };
         self.journal.record(Revision {
             object: reference.clone(),
             change,
@@ -294,11 +299,10 @@ impl Writer {
 
     fn describe(&self, value: &[u8]) -> SecretValue {
         let digest = Sha256::new().chain_update(self.salt).chain_update(value).finalize();
-        let text = std::str::from_utf8(value).unwrap_or_default();
         SecretValue {
             digest: hex::encode(&digest[..8]),
-            certificates: pki::certificates_in(text),
-            private_key_of: pki::private_key_of(text),
+            certificates: pki::certificates_in(value),
+            private_key_of: pki::private_key_of(value),
         }
     }
 

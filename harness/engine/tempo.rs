@@ -11,11 +11,8 @@ const SLOWEST: f64 = 10.0;
 /// Work per core of one measurement.
 const BLOCK: usize = 256 * 1024;
 /// What the work takes on a quiet core of the machine that the bounds in the scenarios were set on.
-const QUIET: Duration = if cfg!(debug_assertions) {
-    Duration::from_millis(4)
-} else {
-    Duration::from_millis(1)
-};
+const QUIET: Duration =
+    if cfg!(debug_assertions) { Duration::from_millis(4) } else { Duration::from_millis(1) };
 
 /// By how much every bound in time is stretched; at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -47,11 +44,14 @@ impl SpeedFactor {
     pub fn measure() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let block = vec![0_u8; BLOCK];
+        let started = Instant::now();
+        let work = || {
+            let _ = Sha256::digest(&block);
+            started.elapsed()
+        };
         let slowest = std::thread::scope(|scope| {
-            let started = Instant::now();
-            let workers: Vec<_> = (0..cores)
-                .map(|_| scope.spawn(|| (Sha256::digest(&block), started.elapsed()).1))
-                .collect();
+            #[expect(clippy::needless_collect, reason = "all must work before one is waited for")]
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
             workers.into_iter().filter_map(|worker| worker.join().ok()).max()
         });
         let factor = slowest.unwrap_or(QUIET).as_secs_f64() / QUIET.as_secs_f64();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use insta::Snapshot;
-use insta::internals::{TextSnapshotContents, SnapshotContents};
+use insta::internals::{SnapshotContents, TextSnapshotContents};
 
 /// What to do with a snapshot that is new or differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,8 @@ impl SnapshotMode {
     /// where `CI` is set, else proposing.
     #[must_use]
     pub fn from_environment() -> Self {
-        let ci = env::var_os("CI").is_some_and(|value| value != "false" && value != "0" && !value.is_empty());
+        let ci = env::var_os("CI")
+            .is_some_and(|value| value != "false" && value != "0" && !value.is_empty());
         match env::var("INSTA_UPDATE").as_deref() {
             Ok("always" | "force") => Self::Record,
             Ok("new" | "unseen") => Self::Propose,
@@ -132,8 +133,10 @@ impl Golden {
         if !self.path.exists() {
             return Ok(None);
         }
-        let unreadable = |reason: String| GoldenError::Unreadable { path: self.path.clone(), reason };
-        let snapshot = Snapshot::from_file(&self.path).map_err(|error| unreadable(error.to_string()))?;
+        let unreadable =
+            |reason: String| GoldenError::Unreadable { path: self.path.clone(), reason };
+        let snapshot =
+            Snapshot::from_file(&self.path).map_err(|error| unreadable(error.to_string()))?;
         match snapshot.contents() {
             SnapshotContents::Text(text) => Ok(Some(text.to_string())),
             SnapshotContents::Binary(_) => Err(unreadable("it is binary".into())),
@@ -180,14 +183,20 @@ mod tests {
     use super::*;
 
     fn golden(directory: &tempfile::TempDir) -> Golden {
-        Golden::new(directory.path().join("connection/pairing.snap"), "scenarios/connection/pairing.yaml".into())
+        Golden::new(
+            directory.path().join("connection/pairing.snap"),
+            "scenarios/connection/pairing.yaml".into(),
+        )
     }
 
     #[test]
     fn checking_never_writes() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let golden = golden(&directory);
-        assert_eq!(golden.check("a\n", SnapshotMode::Check).expect("no trouble"), Comparison::Missing);
+        assert_eq!(
+            golden.check("a\n", SnapshotMode::Check).expect("no trouble"),
+            Comparison::Missing
+        );
         assert!(!golden.path().exists() && !golden.proposal().exists());
     }
 
@@ -195,8 +204,14 @@ mod tests {
     fn what_was_recorded_is_the_same_next_time() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let golden = golden(&directory);
-        assert_eq!(golden.check("a\n  b\n", SnapshotMode::Record).expect("no trouble"), Comparison::Recorded);
-        assert_eq!(golden.check("a\n  b\n", SnapshotMode::Check).expect("no trouble"), Comparison::Same);
+        assert_eq!(
+            golden.check("a\n  b\n", SnapshotMode::Record).expect("no trouble"),
+            Comparison::Recorded
+        );
+        assert_eq!(
+            golden.check("a\n  b\n", SnapshotMode::Check).expect("no trouble"),
+            Comparison::Same
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::journal::{
-    AgentEvent, CertificateEvent, CertificateFacts, Entry, Event, FaultEvent, Identity, ObjectChange, Peer,
-    Request, Revision, TokenEvent,
+    AgentEvent, CertificateEvent, CertificateFacts, Entry, Event, FaultEvent, Identity,
+    ObjectChange, Peer, Request, Revision, TokenEvent,
 };
 
 /// A part of the prose.
@@ -106,7 +106,9 @@ impl Told {
         let now = (revision.change != ObjectChange::Deleted).then(|| self.shown(&revision.content));
         let before = std::mem::replace(&mut self.connection, now);
         let now = self.connection.as_ref();
-        let state = |shown: Option<&Shown>| shown.map_or("absent".into(), |shown| shown.state.clone());
+        let state = |shown: Option<&Shown>| {
+            shown.map_or_else(|| "absent".to_owned(), |shown| shown.state.clone())
+        };
         let (from, to) = (state(before.as_ref()), state(now));
         if from != to {
             let because = if failed(&to) && !fired.is_empty() {
@@ -128,7 +130,8 @@ impl Told {
             ("refreshCredentialsNow", before.refresh, now.refresh),
         ] {
             if was != is {
-                self.transitions.push(format!("({flag} is {})", if is { "set" } else { "cleared" }));
+                self.transitions
+                    .push(format!("({flag} is {})", if is { "set" } else { "cleared" }));
             }
         }
     }
@@ -147,7 +150,9 @@ impl Told {
                 format!("by {}, refused: {reason}", self.token(*number))
             }
             Identity::Certificate { number } => format!("by certificate {number}"),
-            Identity::RefusedCertificate { reason, .. } => format!("by certificate, refused: {reason}"),
+            Identity::RefusedCertificate { reason, .. } => {
+                format!("by certificate, refused: {reason}")
+            }
         };
         let line = format!("{peer}  {}  {by}", operations.join(" + "));
         if !self.requests.contains(&line) {
@@ -163,10 +168,13 @@ impl Told {
                     Identity::Certificate { number } => format!("certificate {number}"),
                     _ => "nobody".into(),
                 };
-                self.certificates.push(format!("{number}  {key_algorithm} {key_bits}, issued to {to}"));
+                self.certificates
+                    .push(format!("{number}  {key_algorithm} {key_bits}, issued to {to}"));
                 self.issued.push((*number, facts.clone()));
             }
-            CertificateEvent::Revoked { number } => self.certificates.push(format!("{number}  revoked")),
+            CertificateEvent::Revoked { number } => {
+                self.certificates.push(format!("{number}  revoked"))
+            }
         }
     }
 
@@ -197,7 +205,10 @@ impl Told {
                 .iter()
                 .rev()
                 .find(|(_, facts)| (Some(facts.not_before), Some(facts.not_after)) == life)
-                .map_or("unknown certificate".into(), |(number, _)| format!("certificate {number}")),
+                .map_or_else(
+                    || "unknown certificate".to_owned(),
+                    |(number, _)| format!("certificate {number}"),
+                ),
         };
         Shown {
             state: text("/status/connectionState").into(),
@@ -229,7 +240,8 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = |fields: &[(&str, bool)]| {
             let said = |set| if set { "set" } else { "null" };
-            let fields: Vec<_> = fields.iter().map(|(name, set)| format!("{name} {}", said(*set))).collect();
+            let fields: Vec<_> =
+                fields.iter().map(|(name, set)| format!("{name} {}", said(*set))).collect();
             fields.join(", ")
         };
         writeln!(f, "{}", self.certificate)?;
