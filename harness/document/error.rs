@@ -180,11 +180,11 @@ pub struct DocumentError {
 }
 
 impl DocumentError {
-    pub(super) fn new(file: Source, problem: Problem) -> Self {
+    pub(crate) fn new(file: Source, problem: Problem) -> Self {
         Self { file, problem: Box::new(problem), cause: None }
     }
 
-    pub(super) fn unreadable(name: &str, cause: io::Error) -> Self {
+    pub(crate) fn unreadable(name: &str, cause: io::Error) -> Self {
         let message = match cause.kind() {
             io::ErrorKind::NotFound => format!("there is no file `{name}`"),
             _ => format!("`{name}` cannot be read"),

@@ -11,6 +11,12 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 pub struct Period(Duration);
 
 impl Period {
+    /// So many seconds.
+    #[must_use]
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
     /// The duration that it stands for.
     #[must_use]
     pub const fn duration(self) -> Duration {
