@@ -57,10 +57,10 @@ pub struct Firing<A> {
 }
 
 impl<A> Firing<A> {
-    /// The time for which the fault holds things up; keep it apart from the act.
+    /// What waits until the fault is lifted.
     #[must_use]
-    pub fn hold(&self, duration: Option<Duration>) -> Hold {
-        Hold { duration, lifted: self.lifted.clone() }
+    pub fn hold(&self) -> Hold {
+        Hold { duration: None, lifted: self.lifted.clone() }
     }
 
     fn of<B>(self, act: B) -> Firing<B> {
@@ -76,6 +76,12 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// The same, but no longer than this, if it is given.
+    #[must_use]
+    pub fn lasting(&self, duration: Option<Duration>) -> Self {
+        Self { duration, lifted: self.lifted.clone() }
+    }
+
     /// Waits until the time is over or the fault is lifted.
     pub async fn over(self) {
         match self.duration {
@@ -461,8 +467,8 @@ mod tests {
         let listener = ListenerFacts { door: Door::Kubernetes, address: "kubernetes" };
         let firing =
             faults.on_connection(ConnectionFacts { connection: 1, listener }).expect("it fires");
-        let hold = firing.hold(None);
-        let long = firing.hold(Some(Duration::from_secs(3600)));
+        let hold = firing.hold();
+        let long = hold.lasting(Some(Duration::from_secs(3600)));
         faults.heal_all();
         tokio::time::timeout(Duration::from_secs(1), async {
             hold.over().await;
