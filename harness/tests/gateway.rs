@@ -1,0 +1,6 @@
+//! The gateway with real clients in front and a real server behind.
+
+mod gateway_doors;
+mod gateway_handshakes;
+mod gateway_rig;
+mod gateway_watches;
