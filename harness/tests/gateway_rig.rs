@@ -168,7 +168,7 @@ async fn reply(
             .body(Either::Left(Full::new(Bytes::from(value.to_string()))));
         Ok(reply.expect("an answer"))
     };
-    if parts.uri.query().unwrap_or_default().contains("watch=1") {
+    if parts.uri.query().unwrap_or_default().contains("watch=") {
         let (frames, queue) = mpsc::channel(4);
         let _ = opened.send(Watch { frames }).await;
         let frames = futures::stream::unfold(queue, |mut queue| async {
@@ -354,6 +354,23 @@ impl Rig {
         let name = "localhost".try_into().expect("a name");
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await.expect("a handshake")
+    }
+
+    /// Runs curl against a listener; gives its exit code, what it wrote and what it complained of.
+    pub(crate) async fn curl(&self, arguments: &[&str], url: &str) -> (i32, String, String) {
+        let ca = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(ca.path(), self.servers.pem()).expect("written");
+        let curl = tokio::process::Command::new("curl")
+            .args(["-sS", "--max-time", "20", "--noproxy", "*", "--cacert"])
+            .arg(ca.path())
+            .args(arguments)
+            .arg(url)
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = soon("the end of curl", curl).await.expect("curl");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
     /// Arms a fault given as in a scenario: `at`, `fault`, `only`, and the fault's own keys.
