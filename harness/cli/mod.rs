@@ -1,1 +1,7 @@
 //! The command line: one short file a verb.
+
+mod exit;
+mod terminal;
+
+pub use exit::Exit;
+pub use terminal::{Colour, Terminal, Tone};

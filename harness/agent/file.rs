@@ -1,0 +1,322 @@
+//! The agent file: what to run, and how that agent is told what scenarios say in neutral words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A file of `kind: Agent`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentFile {
+    /// The version of the language.
+    pub api_version: ApiVersion,
+    /// What kind of file this is.
+    pub kind: Kind,
+    /// Name of the agent.
+    pub metadata: Metadata,
+    /// The description.
+    pub spec: Spec,
+}
+
+/// The only version of the language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum ApiVersion {
+    /// `compass.test/v1alpha1`
+    #[serde(rename = "compass.test/v1alpha1")]
+    V1Alpha1,
+}
+
+/// The kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Kind {
+    /// `Agent`
+    Agent,
+}
+
+/// What the agent is called in reports.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Its name.
+    pub name: String,
+}
+
+/// The description of an agent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// How it is run.
+    pub run: Run,
+    /// For each neutral word, how this agent is told.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Setting>,
+    /// Environment that is the same in every run; a setting of the same name wins.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The Secrets that it reads and writes.
+    pub secrets: Secrets,
+    /// The optional features (EXT) that it says it has.
+    #[serde(default)]
+    pub declares: Vec<String>,
+    /// When it counts as started.
+    #[serde(default)]
+    pub ready: Option<Ready>,
+    /// Keys of its configuration Secret whose values it must never print (SEC-04).
+    #[serde(default)]
+    pub secrets_never_printed: Vec<String>,
+    /// How long it may take to end after it was asked to (RES-01).
+    #[serde(default = "thirty_seconds", deserialize_with = "grace_period")]
+    pub grace_period: Duration,
+}
+
+/// How an agent is run: exactly one way.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Run {
+    /// As a child process of the harness.
+    Process(ProcessRun),
+}
+
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessRun {
+    /// Program and arguments. `compass-harness` is this very program; a relative path with a slash
+    /// is relative to the agent file; any other name is looked up in `PATH`.
+    pub command: Vec<String>,
+}
+
+/// How an agent is told one setting.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub env: String,
+    /// How the value is spelt.
+    #[serde(rename = "as")]
+    pub form: Form,
+}
+
+/// How a value is spelt in an environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Form {
+    /// A span of time in Go's syntax (`1m30s`).
+    Duration,
+    /// A number between 0 and 1.
+    Fraction,
+    /// The path of a file with PEM certificates.
+    CaFile,
+    /// A URL.
+    Url,
+    /// Any text, as it stands.
+    Text,
+    /// A number without a unit.
+    Count,
+    /// `true` or `false`.
+    Flag,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Duration => "duration",
+            Self::Fraction => "fraction",
+            Self::CaFile => "caFile",
+            Self::Url => "url",
+            Self::Text => "text",
+            Self::Count => "count",
+            Self::Flag => "flag",
+        })
+    }
+}
+
+/// The Secrets that an agent reads and writes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Secrets {
+    /// Where it keeps its key, certificate and chain.
+    pub client_certificate: SecretName,
+    /// Where it keeps the CA certificate.
+    pub ca_certificate: SecretName,
+    /// Where it finds its configuration.
+    pub agent_configuration: ConfigurationSecret,
+}
+
+/// The Secret that configures an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigurationSecret {
+    /// Which Secret.
+    pub name: SecretName,
+    /// What stands under which key.
+    pub keys: BTreeMap<String, ConfigurationValue>,
+}
+
+/// What a key of the configuration Secret holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ConfigurationValue {
+    /// URL of the token-secured Connector.
+    ConnectorUrl,
+    /// The one-time token.
+    Token,
+    /// Id of the runtime.
+    RuntimeId,
+    /// Id of the tenant.
+    Tenant,
+}
+
+/// When an agent counts as started.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// The observed fact.
+    pub when: ReadyWhen,
+}
+
+/// A fact that shows that an agent is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum ReadyWhen {
+    /// Its first request to this peer.
+    RequestTo(RequestPeer),
+}
+
+/// Whom a request goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RequestPeer {
+    /// The Connector.
+    Connector,
+    /// The Director.
+    Director,
+    /// The Kubernetes API.
+    Kubernetes,
+}
+
+/// Namespace and name of a Secret, written `namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub struct SecretName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Why a text does not name a Secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not name a Secret\n[write `namespace/name`]")]
+pub struct SecretNameError(String);
+
+impl FromStr for SecretName {
+    type Err = SecretNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name))
+                if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
+            {
+                Ok(Self { namespace: namespace.into(), name: name.into() })
+            }
+            _ => Err(SecretNameError(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl From<SecretName> for String {
+    fn from(name: SecretName) -> Self {
+        name.to_string()
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+const fn thirty_seconds() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn grace_period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    span(&text).ok_or_else(|| {
+        serde::de::Error::custom(format_args!(
+            "`{text}` is not a duration such as `500ms` or `30s`"
+        ))
+    })
+}
+
+/// One number and one unit, as everywhere in our YAML.
+fn span(text: &str) -> Option<Duration> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference() -> String {
+        include_str!("../../fixtures/agents/reference.yaml").into()
+    }
+
+    #[test]
+    fn the_shipped_agent_files_are_valid() {
+        let file: AgentFile = serde_saphyr::from_str(&reference()).expect("valid");
+        assert_eq!(file.metadata.name, "reference");
+        assert_eq!(
+            file.spec.run,
+            Run::Process(ProcessRun { command: vec!["compass-harness".into(), "agent".into()] })
+        );
+        assert_eq!(file.spec.grace_period, Duration::from_secs(30));
+        let keys = &file.spec.secrets.agent_configuration.keys;
+        assert_eq!(keys["TOKEN"], ConfigurationValue::Token);
+        let other = include_str!("../../fixtures/agents/kyma-compass-runtime-agent.yaml");
+        let file: AgentFile = serde_saphyr::from_str(other).expect("valid");
+        assert_eq!(file.spec.secrets.ca_certificate.to_string(), "istio-system/ca-certificates");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let text = reference().replace("gracePeriod:", "gracePeriode:");
+        let error = serde_saphyr::from_str::<AgentFile>(&text).expect_err("unknown key");
+        assert!(error.to_string().contains("gracePeriode"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_name_needs_its_namespace() {
+        for text in ["name", "/name", "namespace/", "a/b/c", ""] {
+            assert!(text.parse::<SecretName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_needs_its_unit() {
+        assert_eq!(span("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(span("2h"), Some(Duration::from_secs(7200)));
+        for text in ["5", "", "s", "1.5s", "-1s", "5 s", "99999999999999999999s"] {
+            assert_eq!(span(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The Director's applications as objects in the cluster.
+
+mod naming;
