@@ -99,6 +99,12 @@ impl Node {
         T::deserialize(Reader::new(self)).map_err(|problem: Problem| problem.at(self.at))
     }
 
+    /// What serde reads this part of a document from.
+    #[must_use]
+    pub fn reader(&self) -> impl for<'de> Deserializer<'de, Error = Problem> + '_ {
+        Reader::new(self)
+    }
+
     /// The value under a key, when this is a mapping that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {

@@ -405,7 +405,7 @@ impl Facts {
         Ok(Claim {
             name: self.name.map(|name| name.value),
             facts,
-            within: within.or(self.within.map(|within| within.value)),
+            within: within.or_else(|| self.within.map(|within| within.value)),
             stable_for: self.stable_for.map(|stable| stable.value),
             span,
         })
