@@ -112,8 +112,8 @@ impl Rule {
                 requests.see(entry, request, observed)
             }
             (Self::TokenAtMost(most), Event::Request(_)) => {
-                let worn = observed.tokens.iter().find(|(_, token)| token.shown > *most)?;
-                Some(format!("token {} was used {} times", worn.0, worn.1.shown))
+                let worn = observed.tokens.iter().find(|(_, token)| token.uses > *most)?;
+                Some(format!("token {} was used {} times", worn.0, worn.1.uses))
             }
             (Self::SecretsThere { words, since }, Event::Revision(_)) => {
                 if !is_after(entry, *since, observed) {

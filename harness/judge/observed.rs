@@ -40,7 +40,7 @@ pub struct Observed {
     pub renewals: BTreeMap<u32, Duration>,
     /// The certificate that the last request at the certificate door showed.
     pub shown: Option<u32>,
-    /// How often each token was shown, good or spent, by number.
+    /// The one-time tokens, by number.
     pub tokens: BTreeMap<u32, TokenSeen>,
     /// The faults that were armed, by id.
     pub faults: BTreeMap<String, FaultSeen>,
@@ -68,6 +68,9 @@ pub struct Observed {
     signing: BTreeMap<u32, Duration>,
     fetching: BTreeSet<u64>,
     fired: Vec<(u64, String)>,
+    /// Faults that close a port: they fire once, and act unseen until they are lifted.
+    closing: BTreeSet<String>,
+    closed: BTreeSet<String>,
     recent: VecDeque<Arc<Entry>>,
 }
 
@@ -113,8 +116,8 @@ pub struct Issued {
 pub struct TokenSeen {
     /// Whether it was made for the operator, and not as an answer to `configuration`.
     pub by_operator: bool,
-    /// How often it was shown.
-    pub shown: u32,
+    /// How often it was tried on the Connector, with success or when it was spent.
+    pub uses: u32,
     /// The entry in which it was accepted.
     pub used: Option<u64>,
 }
@@ -157,6 +160,8 @@ impl Observed {
             signing: BTreeMap::new(),
             fetching: BTreeSet::new(),
             fired: Vec::new(),
+            closing: BTreeSet::new(),
+            closed: BTreeSet::new(),
             recent: VecDeque::new(),
         }
     }
@@ -303,7 +308,7 @@ impl Observed {
             let since = self.agent_wrote.unwrap_or(0);
             let recent = self.fired.iter().rev().take_while(|(seq, _)| *seq >= since);
             let mut because: Vec<String> = Vec::new();
-            for (_, id) in recent {
+            for id in recent.map(|(_, id)| id).chain(&self.closed) {
                 if !because.contains(id) {
                     because.insert(0, id.clone());
                 }
@@ -346,10 +351,9 @@ impl Observed {
 
     fn see_request(&mut self, entry: &Arc<Entry>, request: &Request) {
         self.writers.see_request(request, &self.terms.connection);
-        if let Identity::Token { number } | Identity::RefusedToken { number: Some(number), .. } =
-            &request.identity
-        {
-            self.tokens.entry(*number).or_default().shown += 1;
+        // A good token is used when it is let in, not when a fault answers in its place.
+        if let Identity::RefusedToken { number: Some(number), .. } = &request.identity {
+            self.tokens.entry(*number).or_default().uses += 1;
         }
         let asks = |field: &str| request.operations.iter().any(|operation| operation == field);
         if request.peer == Peer::Director && asks("applicationsForRuntime") {
@@ -393,14 +397,25 @@ impl Observed {
 
     fn see_fault(&mut self, entry: &Arc<Entry>, event: &FaultEvent) {
         match event {
-            FaultEvent::Armed { id, .. } => {
+            FaultEvent::Armed { id, fault, .. } => {
                 self.faults.entry(id.clone()).or_default();
+                if fault == "tcp.refuse" {
+                    self.closing.insert(id.clone());
+                }
             }
             FaultEvent::Fired { id, .. } => {
                 self.faults.entry(id.clone()).or_default().fired += 1;
                 self.fired.push((entry.seq, id.clone()));
+                if self.closing.contains(id) {
+                    self.closed.insert(id.clone());
+                }
             }
-            FaultEvent::Healed { .. } => {}
+            FaultEvent::Healed { id } => {
+                // What it did until now may still be on its way to the CompassConnection.
+                if self.closed.remove(id) {
+                    self.fired.push((entry.seq, id.clone()));
+                }
+            }
         }
     }
 
@@ -410,7 +425,9 @@ impl Observed {
                 self.tokens.entry(*number).or_default().by_operator = by == "operator";
             }
             TokenEvent::Used { number } => {
-                self.tokens.entry(*number).or_default().used.get_or_insert(entry.seq);
+                let token = self.tokens.entry(*number).or_default();
+                token.uses += 1;
+                token.used.get_or_insert(entry.seq);
             }
         }
     }

@@ -81,6 +81,16 @@ impl Way {
                 None => wait(until),
             }
         }
+        if self.fact.new_key.is_some() {
+            let key = &issued.facts.public_key;
+            let earlier = observed
+                .certificates
+                .iter()
+                .find(|(_, other)| other.at < issued.at && other.facts.public_key == *key);
+            if let Some((other, _)) = earlier {
+                return broken(format!("certificate {number} has the key of certificate {other}"));
+            }
+        }
         if self.fact.used_by_next_request.is_some() {
             match issued.first_request_after {
                 Some(shown) if is_shown(issued, shown, observed) => {}

@@ -133,12 +133,19 @@ fn renewal(stored: bool, shown: u32) -> impl FnOnce(&mut Story) {
 
 #[test]
 fn a_certificate_arrives_everywhere() {
-    let fact = "{ certificate: { number: 2, storedWithin: 1s, usedByNextRequest: true, reportedWithin: 1s, sameIn: [secret, handshake, status] }, within: 40s }";
+    let fact = "{ certificate: { number: 2, storedWithin: 1s, usedByNextRequest: true, newKey: true, reportedWithin: 1s, sameIn: [secret, handshake, status] }, within: 40s }";
     passed(&expect(fact, renewal(true, 2)));
     let used = expect(fact, renewal(true, 1));
     assert_eq!(only_finding(&used).observed, "the next request showed certificate 1");
     let stored = expect(fact, renewal(false, 1));
     assert_eq!(only_finding(&stored).observed, "certificate 2 was not stored");
+    let same_key = expect("{ certificate: { number: 2, newKey: true } }", |story| {
+        let key = facts(1).public_key;
+        let other = CertificateFacts { public_key: key, ..facts(2) };
+        story.paired().issued_as(2, Identity::Certificate { number: 1 }, other);
+    });
+    let seen = &only_finding(&same_key).observed;
+    assert_eq!(seen, "certificate 2 has the key of certificate 1");
     let none = expect("{ certificate: { number: 2, storedWithin: 1s } }", sunny);
     assert_eq!(only_finding(&none).observed, "certificate 2 was not issued");
     passed(&expect(
@@ -300,9 +307,10 @@ fn labels_are_set_and_flags_go() {
     story.connection(json!({"spec": {"resyncNow": true}})).done().began().fetch();
     story.written(json!({"spec": {"resyncNow": null}})).done();
     passed(&story.judged(&scenario("", steps)));
-    let kept = expect("{ flags: { resyncNow: gone } }", |story| {
-        story.paired().connection(json!({"spec": {"resyncNow": true}}));
-    });
+    let mut story = Story::new();
+    story.act().began().paired().synchronized().done().began();
+    story.connection(json!({"spec": {"resyncNow": true}})).done().began().at(9000).failed();
+    let kept = story.judged(&scenario("", steps));
     assert_eq!(only_finding(&kept).observed, "resyncNow is set and refreshNow is gone");
 }
 

@@ -127,6 +127,25 @@ fn a_fault_is_blamed_by_the_record() {
 }
 
 #[test]
+fn a_closed_port_is_blamed_for_every_failure_until_it_is_opened() {
+    let steps = "
+- start: agent
+- inject: { id: down, at: director, fault: tcp.refuse }
+- expect: { transitions: [{ to: Connected }, { to: Synchronized }, { to: SynchronizationFailed, because: down }] }
+";
+    let mut story = Story::new();
+    // The port closes while a round is under way that has what it needs and ends well.
+    story.act().began().paired().armed("down").fired("down").done().began().synchronized();
+    let now = story.at(2000).clock();
+    story.written(json!({"status": {
+        "connectionState": "SynchronizationFailed",
+        "synchronizationStatus": {"lastAttempt": now, "error": "refused"},
+    }}));
+    story.done();
+    passed(&story.judged(&scenario("", steps)));
+}
+
+#[test]
 fn a_fault_that_never_fired_leaves_the_run_unproven() {
     let mut story = Story::new();
     story.began().armed("down").done();
