@@ -259,7 +259,7 @@ mod tests {
         for length in [100, 10_000] {
             let mut text = String::from("{ ...F0 }");
             text.extend((0..length).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)));
-            text += &format!("fragment F{length} on Query {{ a }}");
+            text.extend([format!("fragment F{length} on Query {{ a }}")]);
             if let Ok(document) = documents.document(&text) {
                 let variables = serde_json::Map::new();
                 let _ = Plan::new(&SCHEMA, &document, None, &variables);
