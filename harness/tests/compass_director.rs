@@ -402,3 +402,24 @@ async fn changes_of_the_landscape_are_seen_at_once_and_journaled() {
     }));
     assert_eq!(told, [2, 2, 4, 2]);
 }
+
+#[tokio::test]
+async fn ten_thousand_applications_are_one_answer() {
+    let world = world(include_str!("../../fixtures/landscapes/ten-thousand.yaml")).await;
+    let certificate = world.paired().await;
+    let runtime = world.compass.landscape().runtime_id();
+    let query =
+        for_runtime(runtime, ", first: 10000", "data { id bundles { data { id } } } totalCount");
+    let page = world.director(&query, &certificate).await.data()["applicationsForRuntime"].take();
+    assert_eq!(page["totalCount"], 10000);
+    let ids = page["data"].as_array().expect("a list").iter().map(|one| one["id"].as_str());
+    assert!(ids.is_sorted() && page["data"].as_array().map(Vec::len) == Some(10000));
+}
+
+#[tokio::test]
+async fn the_landscapes_that_come_along_can_be_started() {
+    let shop = world(include_str!("../../fixtures/landscapes/shop.yaml")).await;
+    let mut names = shop.compass.landscape().listed_names();
+    names.sort();
+    assert_eq!(names, ["mp-billing", "mp-orders", "mp-stock"]);
+}

@@ -12,8 +12,8 @@ use super::plan::Plan;
 
 /// Documents kept at most twice in this number; gqlgen keeps 1000.
 const KEPT: usize = 500;
-/// Longer texts are not kept: they hold a CSR, which never comes again.
-const LONGEST_KEPT: usize = 64 * 1024;
+/// Nor are there more than twice this many bytes of text: memory must not grow with odd requests.
+const KEPT_BYTES: usize = 1024 * 1024;
 /// Nesting beyond this is refused by the parser, long before a stack could end.
 const DEEPEST: usize = 200;
 
@@ -93,6 +93,7 @@ pub(crate) struct Documents {
 #[derive(Default)]
 struct Generations {
     young: HashMap<Arc<str>, Outcome>,
+    young_bytes: usize,
     old: HashMap<Arc<str>, Outcome>,
 }
 
@@ -119,9 +120,7 @@ impl Documents {
             return known;
         }
         let outcome = self.read(text);
-        if text.len() <= LONGEST_KEPT {
-            self.kept().keep(text.into(), outcome.clone());
-        }
+        self.kept().keep(text.into(), outcome.clone());
         outcome
     }
 
@@ -153,7 +152,12 @@ impl Generations {
     }
 
     fn keep(&mut self, text: Arc<str>, outcome: Outcome) {
-        if self.young.len() >= KEPT {
+        if text.len() > KEPT_BYTES {
+            return;
+        }
+        self.young_bytes += text.len();
+        if self.young.len() >= KEPT || self.young_bytes > KEPT_BYTES {
+            self.young_bytes = text.len();
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(text, outcome);
@@ -215,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_take_no_more_room_than_short_ones() {
+        let documents = Documents::new(&SCHEMA);
+        for n in 0..50 {
+            let padding = " ".repeat(100_000);
+            documents.document(&format!("{{ a(b: {n}) }}{padding}")).expect("valid");
+        }
+        let kept = documents.kept();
+        let bytes: usize = kept.young.keys().chain(kept.old.keys()).map(|text| text.len()).sum();
+        assert!(bytes <= 2 * KEPT_BYTES, "{bytes}");
+    }
+
+    #[test]
     fn mistakes_have_gqlgens_codes_and_a_place() {
         let documents = Documents::new(&SCHEMA);
         let error = |text: &str| documents.document(text).expect_err("refused")[0].clone();
@@ -235,5 +251,20 @@ mod tests {
         assert_eq!(documents.document(&text).expect_err("refused")[0].code, ErrorCode::Parse);
         let list = format!("{{ a(b: {}) }}", "[".repeat(100_000));
         assert_eq!(documents.document(&list).expect_err("refused")[0].code, ErrorCode::Parse);
+    }
+
+    #[test]
+    fn a_long_chain_of_fragments_ends_no_stack() {
+        let documents = Documents::new(&SCHEMA);
+        for length in [100, 10_000] {
+            let mut text = String::from("{ ...F0 }");
+            text.extend((0..length).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)));
+            text.extend([format!("fragment F{length} on Query {{ a }}")]);
+            if let Ok(document) = documents.document(&text) {
+                let variables = serde_json::Map::new();
+                let _ = Plan::new(&SCHEMA, &document, None, &variables);
+                document.root_fields(None);
+            }
+        }
     }
 }

@@ -437,12 +437,11 @@ mod tests {
     #[test]
     fn a_document_that_multiplies_itself_is_refused() {
         let mut text = String::from("{ pets { ...F0 } }");
-        for n in 0..30 {
+        text.extend((0..30).map(|n| {
             let next = n + 1;
-            text += &format!(
-                "fragment F{n} on Dog {{ a: friend {{ ...F{next} }} b: friend {{ ...F{next} }} }}"
-            );
-        }
+            let both = format!("a: friend {{ ...F{next} }} b: friend {{ ...F{next} }}");
+            format!("fragment F{n} on Dog {{ {both} }}")
+        }));
         text.push_str("fragment F30 on Dog { name }");
         let document = Documents::new(&SCHEMA).document(&text).expect("valid");
         Plan::new(&SCHEMA, &document, None, &Map::new()).expect_err("refused");
