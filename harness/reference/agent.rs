@@ -187,9 +187,8 @@ impl Agent {
         // What is written as a whole second may have been up to a second later.
         let age = last.map(|last| Timestamp::now().duration_since(last));
         let age = age.and_then(|age| Duration::try_from(age).ok());
-        self.schedule.last_attempt = age
-            .filter(|age| *age < self.timing.spacing)
-            .and_then(|age| now.checked_sub(age.saturating_sub(Duration::from_secs(1))));
+        self.schedule.last_attempt =
+            age.and_then(|age| now.checked_sub(age.saturating_sub(Duration::from_secs(1))));
     }
 
     /// One pass of establish or maintain, then synchronise.
@@ -259,10 +258,13 @@ impl Agent {
             let flags = resource::flags(object);
             self.schedule.soon |= flags.resync || flags.refresh;
         }
-        // CERT-01: the renewal does not wait for the period when that would be too late.
-        self.schedule.renewal = self.memory.held.as_ref().map(|held| {
+        // CERT-01: the renewal does not wait for the period when that would be too late. When it is
+        // too late, nothing is gained by haste.
+        let now = Timestamp::now();
+        let held = self.memory.held.as_ref().filter(|held| !held.credentials.expired(now));
+        self.schedule.renewal = held.and_then(|held| {
             let Credentials { not_before, not_after, .. } = held.credentials;
-            Instant::now() + self.timing.until_renewal(not_before, not_after, Timestamp::now())
+            Instant::now().checked_add(self.timing.until_renewal(not_before, not_after, now))
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -126,10 +126,11 @@ pub(super) struct Call<'a> {
     pub(super) limit: usize,
 }
 
-/// A way to Compass with one identity, or with none.
+/// A way to Compass with one identity, or with none; clones share its connections.
 #[derive(Debug, Clone)]
 pub(super) struct CompassClient {
-    http: reqwest::Client,
+    tls: ClientConfig,
+    http: Arc<Mutex<reqwest::Client>>,
     plain_allowed: bool,
 }
 
@@ -168,15 +169,12 @@ impl CompassClient {
             )),
         };
         config.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(config)
-            .connect_timeout(CONNECT)
-            .no_proxy()
-            // SEC-05: a redirect is a failure, so nothing is ever sent to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(ClientError::Http)?;
-        Ok(Self { http, plain_allowed: environment.skip_compass_tls_verify })
+        let http = connections(config.clone()).map_err(ClientError::Http)?;
+        Ok(Self {
+            tls: config,
+            http: Arc::new(Mutex::new(http)),
+            plain_allowed: environment.skip_compass_tls_verify,
+        })
     }
 
     /// Asks and decodes `data`.
@@ -190,8 +188,20 @@ impl CompassClient {
         let started = Instant::now();
         let exchange = tokio::time::timeout(limit, exchange(request, call.limit)).await;
         trace.left = trace.left.saturating_sub(started.elapsed());
-        let (status, body) = exchange.unwrap_or(Err(CallError::TimeOut(limit)))?;
+        let exchange = exchange.unwrap_or(Err(CallError::TimeOut(limit)));
+        if exchange.is_err() {
+            self.reconnect();
+        }
+        let (status, body) = exchange?;
         decode(status, &body)
+    }
+
+    /// RES-05: a connection that has gone silent would be used again and again by HTTP/2, so a new
+    /// one is opened after a failure.
+    fn reconnect(&self) {
+        if let Ok(new) = connections(self.tls.clone()) {
+            *self.http.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 
     fn request(
@@ -216,8 +226,19 @@ impl CompassClient {
             headers.insert(name, value);
         }
         let body = json!({"query": call.query, "variables": null}).to_string();
-        Ok(self.http.post(url).headers(headers).body(body))
+        let http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(http.post(url).headers(headers).body(body))
     }
+}
+
+fn connections(tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(CONNECT)
+        .no_proxy()
+        // SEC-05: a redirect is a failure, so nothing is ever sent to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
 }
 
 async fn exchange(

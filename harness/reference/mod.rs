@@ -16,6 +16,7 @@ mod critical;
 mod csr;
 mod director;
 mod duration;
+mod election;
 mod environment;
 mod health;
 mod maintenance;

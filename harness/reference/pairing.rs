@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::agent::{Agent, Held, IdentityError, Round};
 use super::chain::chain;
+use super::cluster::ClusterError;
 use super::compass_client::{ClientError, CompassClient, Trace};
 use super::connector::{self, ConnectorError};
 use super::credentials::{Credentials, CredentialsError};
@@ -34,6 +35,8 @@ pub(super) enum PairingError {
         #[source]
         source: ConfigurationError,
     },
+    #[error("Failed to check whether credentials exist")]
+    Check(#[source] ClusterError),
     #[error("Failed to establish connection. Connector URL is empty")]
     NoUrl,
     #[error("Failed to establish connection. Token is empty")]
@@ -122,10 +125,10 @@ impl Agent {
             return Err(PairingError::NoToken);
         }
         let digest = token_digest(&configuration.token);
-        if !self.memory.was_established
-            && let Some(paired) = self.adopt(trace, &digest).await?
-        {
-            return Ok(paired);
+        // A Secret that cannot even be read could not keep what the token buys.
+        let stored = self.cluster.stored(&self.environment).await.map_err(PairingError::Check)?;
+        if !self.memory.was_established && stored.provenance.paired_with == digest {
+            return self.adopt(trace, stored).await;
         }
         // CONN-02: each token is used once.
         if self.memory.spent.as_deref() == Some(&digest) {
@@ -181,19 +184,11 @@ impl Agent {
 
     /// RES-02: a run that was killed between storing the credentials and reporting them has spent
     /// the token; what it stored is good.
-    async fn adopt(
-        &mut self,
-        trace: &mut Trace,
-        digest: &str,
-    ) -> Result<Option<Paired>, PairingError> {
-        let Ok(Stored { credentials: Ok(credentials), mut provenance, has_ca, .. }) =
-            self.cluster.stored(&self.environment).await
-        else {
-            return Ok(None);
-        };
-        if provenance.paired_with != digest {
-            return Ok(None);
-        }
+    async fn adopt(&mut self, trace: &mut Trace, stored: Stored) -> Result<Paired, PairingError> {
+        let Stored { credentials, mut provenance, has_ca } = stored;
+        let credentials = credentials.map_err(|error| {
+            PairingError::Adopt(MaintenanceError::Identity(IdentityError::Credentials(error)))
+        })?;
         let at = whole_seconds(Timestamp::now());
         let certificate = first_certificate(&credentials, at);
         let held = Held::new(&self.environment, credentials, certificate, provenance.clone())
@@ -204,7 +199,7 @@ impl Agent {
             .await
             .map_err(|error| PairingError::Adopt(MaintenanceError::Query(error)))?;
         provenance.management_info = answer.management_info;
-        Ok(Some(Paired { credentials: held.credentials, provenance, at, stored: has_ca }))
+        Ok(Paired { credentials: held.credentials, provenance, at, stored: has_ca })
     }
 
     /// CONN-04: the Secrets come before the CompassConnection says `Connected`.
