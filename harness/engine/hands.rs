@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::access::Access;
 use crate::agent::{AgentFile, ConfigurationValue, SecretName, Secrets};
-use crate::compass::Compass;
-use crate::scenario::words::{Flag, ObjectWord, TokenWord};
+use crate::scenario::words::{Flag, ObjectWord};
 
 /// Who we are to the cluster.
 const FIELD_MANAGER: &str = "compass-harness";
@@ -48,27 +47,17 @@ impl Hands {
     pub(super) async fn configure(
         &self,
         access: &Access,
-        compass: &Compass,
-        token: TokenWord,
+        token: &str,
     ) -> Result<(), HandsError> {
         let configuration = &self.secrets.agent_configuration;
         let names = [&self.secrets.client_certificate, &self.secrets.ca_certificate, &configuration.name];
         for name in names {
             self.ensure_namespace(&name.namespace).await?;
         }
-        let token = match token {
-            TokenWord::OneTime => compass.issue_token(),
-            TokenWord::Burned => {
-                let token = compass.issue_token();
-                compass.burn_tokens();
-                token
-            }
-            TokenWord::None => String::new(),
-        };
         let data = configuration.keys.iter().map(|(key, value)| {
             let text = match value {
                 ConfigurationValue::ConnectorUrl => access.compass.token_connector.clone(),
-                ConfigurationValue::Token => token.clone(),
+                ConfigurationValue::Token => token.to_owned(),
                 ConfigurationValue::RuntimeId => access.runtime_id.clone(),
                 ConfigurationValue::Tenant => access.tenant.clone(),
             };
