@@ -1,5 +1,6 @@
 //! The command line: one short file a verb.
 
+pub mod agent;
 mod exit;
 mod terminal;
 

@@ -44,6 +44,8 @@ impl Listener {
         keeper.set_reuse_port(true)?;
         let local = keeper.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
         let socket = Arc::new(listening(local)?);
+        // From here on it shares the port with our own sockets only.
+        keeper.set_reuse_address(false)?;
         let listener = Arc::new(Self {
             door,
             local,

@@ -163,6 +163,11 @@ impl Credentials {
         }
     }
 
+    /// Whether these are the same key and chain.
+    pub(super) fn same_identity(&self, other: &Self) -> bool {
+        self.key == other.key && self.chain == other.chain
+    }
+
     /// Whether the certificate is over by our clock.
     pub(super) fn expired(&self, now: Timestamp) -> bool {
         self.not_after < now
