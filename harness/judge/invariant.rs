@@ -1,4 +1,5 @@
-//! The rules for every revision of every run: STAT-01 to STAT-11, and CERT-05 beside them.
+//! The rules for every revision of every run: STAT-01 to STAT-11, and those beside them that a
+//! revision alone can break (CERT-03, CERT-05, CONN-06, SYNC-01).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use crate::scenario::catalogue;
 use crate::scenario::words::{Flag, State};
 
 mod rules;
+
+/// The rules that are not of the chapter STAT.
+pub(super) const BESIDE: [&str; 4] = ["CERT-03", "CERT-05", "CONN-06", "SYNC-01"];
 
 /// Watches all rules over one run.
 #[derive(Debug, Default)]
@@ -113,6 +117,9 @@ impl Invariants {
             ("STAT-07", self.certificate_is_described(before, now, observed)),
             ("STAT-08", self.transition_is_legal(before, now, observed)),
             ("STAT-09", rules::no_secret(now)),
+            ("CONN-06", rules::establishing_is_told(before, now)),
+            ("CERT-03", rules::renewal_is_told(before, now)),
+            ("SYNC-01", rules::complete_round_is_told(now)),
         ] {
             if let Some(words) = broken {
                 self.broken(id, words, observed);

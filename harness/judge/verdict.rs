@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::finding::Finding;
+use super::invariant::BESIDE;
 use super::observed::Change;
 use crate::journal::StepResult;
 use crate::scenario::{Level, Scenario, catalogue};
@@ -148,7 +149,7 @@ impl Grounds {
             findings.iter().chain(&remarks).any(|one| one.requirement.as_deref() == Some(id))
         };
         let rules = catalogue().ids().filter(|id| id.starts_with("STAT-"));
-        for id in rules.chain(broken("CERT-05").then_some("CERT-05")) {
+        for id in rules.chain(BESIDE.into_iter().filter(|id| broken(id))) {
             let result = if broken(id) {
                 RequirementResult::Broken
             } else if self.invariants_judged && !open {

@@ -14,7 +14,7 @@ use super::observed::Observed;
 use super::terms::Terms;
 use super::verdict::{Grounds, StepVerdict, Verdict};
 use crate::document::Problem;
-use crate::journal::{Entry, Event, StepEvent, StepResult};
+use crate::journal::{AgentEvent, Entry, Event, StepEvent, StepResult};
 use crate::scenario::{Claim, Doing, Fact, Scenario};
 
 /// A run under watch.
@@ -88,7 +88,12 @@ impl Watch {
         match &entry.event {
             Event::Step(StepEvent::Began { index, name }) => self.begin(*index, name, entry),
             Event::Step(StepEvent::Ended { index, result }) => self.end(*index, result, entry),
-            _ => {
+            event => {
+                // What an earlier process of the agent did is not what came of a new start.
+                if self.acted.is_some() && matches!(event, Event::Agent(AgentEvent::Started { .. }))
+                {
+                    self.acted = Some(entry.seq);
+                }
                 if let Some(Current { claim: Some(claim), .. }) = &mut self.step {
                     claim.see(entry, &self.observed);
                 }

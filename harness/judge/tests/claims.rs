@@ -126,7 +126,7 @@ fn renewal(stored: bool, shown: u32) -> impl FnOnce(&mut Story) {
         let now = story.clock();
         story.written(json!({"status": {"connectionStatus": {
             "renewed": now, "lastSync": now, "lastSuccess": now,
-            "certificateStatus": reported(if stored { 2 } else { 1 }),
+            "certificateStatus": reported_at(if stored { 2 } else { 1 }, &now),
         }}}));
     }
 }
