@@ -1,14 +1,15 @@
 //! The command line: one short file a verb.
 
 mod agent;
-mod agent_file;
-mod cluster;
+pub mod agent_file;
+//mod cluster;
 mod exit;
 mod progress;
 mod run;
 mod serve;
 mod signals;
 mod terminal;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
 pub use terminal::{Colour, Terminal, Tone};
+pub use trial::Trial;
 
 /// A simulation and conformance harness for Compass runtime agents.
 ///
@@ -35,7 +37,7 @@ struct Cli {
 enum Verb {
     Run(run::Args),
     Serve(serve::Args),
-    Cluster(cluster::Args),
+    //Cluster(cluster::Args),
     Agent(agent::AgentArgs),
 }
 
@@ -69,7 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         match cli.verb {
             Verb::Run(args) => run::run(args, &terminal).await.into(),
             Verb::Serve(args) => serve::run(args, &terminal).await.into(),
-            Verb::Cluster(args) => cluster::run(args).await,
+            //Verb::Cluster(args) => cluster::run(args).await,
             Verb::Agent(args) => agent::run(args).await,
         }
     })
