@@ -1,1 +1,3 @@
 //! The command line: one short file a verb.
+
+pub mod cluster;
