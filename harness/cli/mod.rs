@@ -2,7 +2,7 @@
 
 mod agent;
 pub mod agent_file;
-//mod cluster;
+mod cluster;
 mod exit;
 mod progress;
 mod run;
@@ -37,7 +37,7 @@ struct Cli {
 enum Verb {
     Run(run::Args),
     Serve(serve::Args),
-    //Cluster(cluster::Args),
+    Cluster(cluster::Arguments),
     Agent(agent::AgentArgs),
 }
 
@@ -71,7 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         match cli.verb {
             Verb::Run(args) => run::run(args, &terminal).await.into(),
             Verb::Serve(args) => serve::run(args, &terminal).await.into(),
-            //Verb::Cluster(args) => cluster::run(args).await,
+            Verb::Cluster(args) => cluster::run(args).await,
             Verb::Agent(args) => agent::run(args).await,
         }
     })
