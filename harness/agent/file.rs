@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -54,8 +55,8 @@ pub struct Spec {
     #[serde(default)]
     pub secrets_never_printed: Vec<String>,
     /// How long it may take to end after it was asked to (RES-01).
-    #[serde(default = "thirty_seconds")]
-    pub grace_period: Period,
+    #[serde(default = "thirty_seconds", deserialize_with = "period")]
+    pub grace_period: Duration,
 }
 
 /// How an agent is run: exactly one way.
@@ -232,8 +233,12 @@ impl<'de> Deserialize<'de> for SecretName {
     }
 }
 
-const fn thirty_seconds() -> Period {
-    Period::seconds(30)
+const fn thirty_seconds() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Period::deserialize(deserializer).map(Period::duration)
 }
 
 #[cfg(test)]
@@ -252,7 +257,7 @@ mod tests {
             file.spec.run,
             Run::Process(ProcessRun { command: vec!["compass-harness".into(), "agent".into()] })
         );
-        assert_eq!(file.spec.grace_period, Period::seconds(30));
+        assert_eq!(file.spec.grace_period, Duration::from_secs(30));
         assert_eq!(
             file.spec.ready,
             Some(Ready { when: ReadyWhen::RequestTo(RequestPeer::Kubernetes) })
