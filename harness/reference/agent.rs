@@ -180,6 +180,10 @@ impl Agent {
     pub(super) async fn resume(&mut self) {
         let now = Instant::now();
         self.schedule.regular = Some(now);
+        // Only for the correlation id, so a failure is no news here.
+        if let Ok(configuration) = self.cluster.configuration(&self.environment).await {
+            self.memory.runtime_id = configuration.runtime_id;
+        }
         let Ok(Some(object)) = self.cluster.connection().await else { return };
         let status = resource::status(&object);
         let synchronization = status.synchronization_status.unwrap_or_default();
