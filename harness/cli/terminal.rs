@@ -7,6 +7,8 @@ use std::{env, fmt};
 
 use clap::ValueEnum;
 
+use crate::document::DocumentError;
+
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Colour {
@@ -87,6 +89,11 @@ impl Terminal {
     pub fn note(&self, line: impl fmt::Display) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// An error that points into a file, with its excerpt.
+    pub fn report(&self, error: &DocumentError) {
+        self.note(error.render(self.colour).trim_end());
     }
 
     /// An error and what led to it, each said once.

@@ -1,5 +1,6 @@
 //! The bytes of one connection, and what the faults below TLS do to them.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -17,6 +19,9 @@ use crate::fault::{Ending, Hold};
 
 /// How long a client that got a FIN is listened to, so that its last bytes cause no RST.
 const PARTING: Duration = Duration::from_secs(1);
+
+/// How much is read from a client that has to wait.
+const AHEAD: usize = 64 * 1024;
 
 /// The control of one connection, shared by all that may want to end or to halt it.
 #[derive(Debug, Default)]
@@ -120,20 +125,35 @@ pub(super) struct Wire {
     stream: Option<TcpStream>,
     line: Arc<Line>,
     resting: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    /// What was read while the line rested.
+    ahead: BytesMut,
 }
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, line: Arc<Line>) -> Self {
-        Self { stream: Some(stream), line, resting: None }
+        Self { stream: Some(stream), line, resting: None, ahead: BytesMut::new() }
     }
 
-    /// Waits until the client has closed its side, as far as that can be seen without reading.
-    pub(super) async fn left(&self) {
-        let Some(stream) = &self.stream else { return };
-        if matches!(stream.peek(&mut [0]).await, Ok(1..)) {
-            // What comes after unread bytes is out of sight.
-            std::future::pending::<()>().await;
+    /// Waits until the client has closed its side. What it sends meanwhile is kept for later.
+    pub(super) async fn left(&mut self) {
+        poll_fn(|cx| self.listen(cx)).await;
+    }
+
+    /// Reads ahead to where the client has closed its side: the end is out of sight as long as
+    /// anything before it was not read, and a TLS client says farewell before it leaves.
+    fn listen(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        while self.ahead.len() < AHEAD {
+            let mut bytes = [0; 1024];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    self.ahead.extend_from_slice(buffer.filled())
+                }
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
         }
+        Poll::Pending
     }
 
     /// Stands in the way of bytes while the line rests, and errs once it has ended.
@@ -174,13 +194,8 @@ impl Wire {
         if let Some(resting) = &mut self.resting {
             if resting.as_mut().poll(cx).is_pending() {
                 // A client that has had enough must be noticed while nothing is read from it.
-                let mut byte = [0];
-                let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-                return match stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-                    Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
-                };
+                ready!(self.listen(cx));
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             self.resting = None;
         }
@@ -227,6 +242,11 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.pass(cx, true))?;
+        if !self.ahead.is_empty() {
+            let bytes = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(bytes));
+            return Poll::Ready(Ok(()));
+        }
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         Pin::new(stream).poll_read(cx, buffer)
     }

@@ -133,6 +133,9 @@ pub struct CertificateFact {
     /// The first request after it was stored shows it.
     #[serde(default)]
     pub used_by_next_request: Option<Yes>,
+    /// Its key is the key of no earlier certificate.
+    #[serde(default)]
+    pub new_key: Option<Yes>,
     /// Time from issuing to the CompassConnection.
     #[serde(default)]
     pub reported_within: Option<Period>,
@@ -405,7 +408,7 @@ impl Facts {
         Ok(Claim {
             name: self.name.map(|name| name.value),
             facts,
-            within: within.or(self.within.map(|within| within.value)),
+            within: within.or_else(|| self.within.map(|within| within.value)),
             stable_for: self.stable_for.map(|stable| stable.value),
             span,
         })
@@ -496,12 +499,13 @@ impl Fact {
             Self::Certificate(CertificateFact {
                 stored_within: None,
                 used_by_next_request: None,
+                new_key: None,
                 reported_within: None,
                 same_in: None,
                 ..
             }) => {
                 return says_nothing(
-                    "one of `storedWithin`, `usedByNextRequest`, `reportedWithin`, `sameIn`",
+                    "one of `storedWithin`, `usedByNextRequest`, `newKey`, `reportedWithin`, `sameIn`",
                 );
             }
             Self::Requests(fact) => fact.check(span)?,

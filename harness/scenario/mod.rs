@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for ScenarioId {
 }
 
 /// What happens in a scenario.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
     /// The run may take this long.

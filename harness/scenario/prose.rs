@@ -223,6 +223,7 @@ impl Display for CertificateFact {
         let parts = [
             self.stored_within.map(|within| format!("is stored within {within}")),
             self.used_by_next_request.map(|_| "is used by the next request".to_owned()),
+            self.new_key.map(|_| "has a new key".to_owned()),
             self.reported_within.map(|within| format!("is reported within {within}")),
             places,
         ];

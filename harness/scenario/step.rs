@@ -12,7 +12,7 @@ use super::words::{AgentWord, Flag, ObjectWord, OneOrMore};
 use crate::document::{Node, Period, Problem, Span, Spanned, Value};
 
 /// One step of the story.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// Its name, if it has one of its own.
     pub name: Option<String>,
@@ -23,7 +23,7 @@ pub struct Step {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Doing {
     /// Does something to the world.
     Act(Action),
@@ -34,7 +34,7 @@ pub enum Doing {
 }
 
 /// Something that is done to the world.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Action {
     /// Start the agent.
     Start(AgentWord),
@@ -45,7 +45,7 @@ pub enum Action {
     /// Stop and start it.
     Restart(AgentWord),
     /// Arm a fault.
-    Inject(Inject),
+    Inject(Box<Inject>),
     /// Lift faults.
     Heal(Heal),
     /// Change what Compass knows or does.
@@ -279,7 +279,7 @@ impl Action {
             "stop" => Self::Stop(value.read()?),
             "kill" => Self::Kill(value.read()?),
             "restart" => Self::Restart(value.read()?),
-            "inject" => Self::Inject(value.read()?),
+            "inject" => Self::Inject(Box::new(value.read()?)),
             "heal" => {
                 let OneOrMore::<Spanned<String>>(ids) = value.read()?;
                 match ids.as_slice() {
