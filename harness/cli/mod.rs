@@ -1,5 +1,6 @@
 //! The command line: one short file a verb.
 
+<<<<<<< HEAD
 mod agent;
 pub mod agent_file;
 //mod cluster;
@@ -88,3 +89,6 @@ mod tests {
         Cli::command().debug_assert();
     }
 }
+=======
+pub mod cluster;
+>>>>>>> cluster
