@@ -1,6 +1,5 @@
 //! The command line: one short file a verb.
 
-<<<<<<< HEAD
 mod agent;
 pub mod agent_file;
 //mod cluster;
@@ -89,6 +88,3 @@ mod tests {
         Cli::command().debug_assert();
     }
 }
-=======
-pub mod cluster;
->>>>>>> cluster
