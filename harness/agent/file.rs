@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -55,8 +54,8 @@ pub struct Spec {
     #[serde(default)]
     pub secrets_never_printed: Vec<String>,
     /// How long it may take to end after it was asked to (RES-01).
-    #[serde(default = "thirty_seconds", deserialize_with = "period")]
-    pub grace_period: Duration,
+    #[serde(default = "thirty_seconds")]
+    pub grace_period: Period,
 }
 
 /// How an agent is run: exactly one way.
@@ -233,12 +232,8 @@ impl<'de> Deserialize<'de> for SecretName {
     }
 }
 
-const fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    Period::deserialize(deserializer).map(Period::duration)
+const fn thirty_seconds() -> Period {
+    Period::seconds(30)
 }
 
 #[cfg(test)]
@@ -257,7 +252,7 @@ mod tests {
             file.spec.run,
             Run::Process(ProcessRun { command: vec!["compass-harness".into(), "agent".into()] })
         );
-        assert_eq!(file.spec.grace_period, Duration::from_secs(30));
+        assert_eq!(file.spec.grace_period, Period::seconds(30));
         assert_eq!(
             file.spec.ready,
             Some(Ready { when: ReadyWhen::RequestTo(RequestPeer::Kubernetes) })
