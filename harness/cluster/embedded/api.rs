@@ -232,7 +232,16 @@ fn other(api: &Api, call: &Call, full: &str) -> Answer {
         Some(rest) if !rest.starts_with("/healthz") && rest != "/openapi/v2" => rest,
         _ => full,
     };
-    if let Some(answer) = discovery::health(call, path).filter(|_| !full.contains("//")) {
+    if full.contains("//") {
+        let mut parts = full.split('/').skip(1);
+        let builtin_group = match (parts.next(), parts.next()) {
+            (Some("api"), Some(_)) => true,
+            (Some("apis"), Some(group)) => builtins().groups.iter().any(|(name, _)| name == group),
+            _ => false,
+        };
+        return if builtin_group { output::failure(call, &Status::no_resource()) } else { output::nowhere(call) };
+    }
+    if let Some(answer) = discovery::health(call, path) {
         return answer;
     }
     if call.method != Method::GET && call.method != Method::HEAD {

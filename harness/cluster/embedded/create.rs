@@ -20,6 +20,10 @@ pub(super) fn create(api: &Api, call: &Call, target: &Target) -> Result<Written,
     let options = WriteOptions::read(call, "CreateOptions", false)?;
     let mut object = decode::body(call, &target.resource, options.strictness)?;
     write::check_address(target, &mut object)?;
+    // Not the client's to set, so not the client's to own.
+    for key in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        meta::of(&mut object).remove(key);
+    }
     let author = write::author(call, target);
     let node = write::node(&target.resource);
     fields::update(node, &write::empty(&target.resource), &mut object, &author, true);
@@ -61,6 +65,9 @@ pub(super) fn store_new(
     let mut causes = meta::validate_create(resource, &object);
     causes.extend(write::validate(resource, &object, None));
     write::refuse(resource, &object, &causes)?;
+    if let Some(warning) = builtin::warnings(resource, &object) {
+        call.warn(warning);
+    }
     if !version.is_empty() && version != "0" {
         return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }

@@ -63,18 +63,17 @@ pub(super) fn settle(api: &Api) {
 
 /// Accepts names that nobody else in the group has, and establishes the definition.
 fn establish(writer: &Writer<'_>, key: &str, definition: &Value, all: &[(Arc<str>, Value)]) -> bool {
-    let names = &definition["spec"]["names"];
     let mut new = definition.clone();
-    let conflict = conflict(definition, all);
-    match &conflict {
+    let (accepted, conflict) = names(definition, all);
+    new["status"]["acceptedNames"] = accepted;
+    match conflict {
         None => {
-            new["status"]["acceptedNames"] = names.clone();
             condition(&mut new, "NamesAccepted", "True", "NoConflicts", "no conflicts found");
             let text = "the initial names have been accepted";
             condition(&mut new, "Established", "True", "InitialNamesAccepted", text);
         }
         Some((reason, message)) => {
-            condition(&mut new, "NamesAccepted", "False", reason, message);
+            condition(&mut new, "NamesAccepted", "False", reason, &message);
             let established = conditions(definition).iter().any(|c| c["type"] == "Established" && c["status"] == "True");
             if !established {
                 condition(&mut new, "Established", "False", "NotAccepted", "not all names are accepted");
@@ -88,46 +87,46 @@ fn establish(writer: &Writer<'_>, key: &str, definition: &Value, all: &[(Arc<str
     true
 }
 
-fn conflict(definition: &Value, all: &[(Arc<str>, Value)]) -> Option<(&'static str, String)> {
-    let own = &definition["spec"]["names"];
+/// The names that can be accepted, and the last one that cannot.
+fn names(definition: &Value, all: &[(Arc<str>, Value)]) -> (Value, Option<(&'static str, String)>) {
+    let wanted = &definition["spec"]["names"];
+    let (mut words, mut kinds): (Vec<&Value>, Vec<&Value>) = (Vec::new(), Vec::new());
     for (_, other) in all {
-        if other["spec"]["group"] != definition["spec"]["group"] || other["metadata"]["uid"] == definition["metadata"]["uid"] {
+        let same_group = other["spec"]["group"] == definition["spec"]["group"];
+        if !same_group || other["metadata"]["uid"] == definition["metadata"]["uid"] {
             continue;
         }
         let taken = &other["status"]["acceptedNames"];
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let words = |names: &Value| -> Vec<String> {
-            let mut list = vec![text(&names["plural"]), text(&names["singular"])];
-            list.extend(names["shortNames"].as_array().into_iter().flatten().map(&text));
-            list.retain(|name| !name.is_empty());
-            list
+        words.extend([&taken["plural"], &taken["singular"]]);
+        words.extend(taken["shortNames"].as_array().into_iter().flatten());
+        kinds.extend([&taken["kind"], &taken["listKind"]]);
+    }
+    let mut accepted = definition["status"]["acceptedNames"].clone();
+    let mut conflict = None;
+    let empty = |value: &Value| value.as_str().is_none_or(str::is_empty);
+    let single = [
+        ("plural", &words, "PluralConflict"), ("singular", &words, "SingularConflict"),
+        ("shortNames", &words, "ShortNamesConflict"), ("kind", &kinds, "KindConflict"),
+        ("listKind", &kinds, "ListKindConflict"),
+    ];
+    for (key, taken, reason) in single {
+        let given: Vec<&Value> = match &wanted[key] {
+            Value::Array(list) => list.iter().collect(),
+            one => vec![one],
         };
-        let kinds = |names: &Value| [text(&names["kind"]), text(&names["listKind"])];
-        let in_use = |name: &str| format!("{name:?} is already in use");
-        let (taken_words, taken_kinds) = (words(taken), kinds(taken));
-        for (key, reason) in [("plural", "PluralConflict"), ("singular", "SingularConflict")] {
-            let name = text(&own[key]);
-            if !name.is_empty() && taken_words.contains(&name) {
-                return Some((reason, in_use(&name)));
-            }
-        }
-        for name in own["shortNames"].as_array().into_iter().flatten().map(text) {
-            if taken_words.contains(&name) {
-                return Some(("ShortNamesConflict", in_use(&name)));
-            }
-        }
-        let mut last = None;
-        for (key, reason) in [("kind", "KindConflict"), ("listKind", "ListKindConflict")] {
-            let name = text(&own[key]);
-            if !name.is_empty() && taken_kinds.contains(&name) {
-                last = Some((reason, in_use(&name)));
-            }
-        }
-        if last.is_some() {
-            return last;
+        match given.iter().find(|name| !empty(name) && taken.contains(name)) {
+            Some(name) => conflict = Some((reason, format!("{name} is already in use"))),
+            None => match wanted.get(key) {
+                Some(value) => accepted[key] = value.clone(),
+                None => drop(accepted.as_object_mut().map(|map| map.remove(key))),
+            },
         }
     }
-    None
+    match wanted.get("categories") {
+        Some(list) => accepted["categories"] = list.clone(),
+        None => drop(accepted.as_object_mut().map(|map| map.remove("categories"))),
+    }
+    (accepted, conflict)
 }
 
 /// Deletes the instances of a definition, and the definition when none is left.

@@ -278,12 +278,14 @@ fn mark(resource: &Resource, new: &mut Value, old: &Value, options: &Options) {
 
 /// The object that a delete answers with: the last state, under the revision of the deletion.
 fn last_state(api: &Api, resource: &Resource, mut new: Value, old: &Value) -> Value {
-    if resource.is("", "pods") && !meta::is_terminating(old) {
+    if resource.is("", "pods") {
         let meta = meta::of(&mut new);
-        meta.insert("deletionTimestamp".into(), json!(meta::now()));
         meta.insert("deletionGracePeriodSeconds".into(), json!(0));
-        if let Some(generation) = meta.get("generation").and_then(Value::as_i64) {
-            meta.insert("generation".into(), json!(generation + 1));
+        if !meta::is_terminating(old) {
+            meta.insert("deletionTimestamp".into(), json!(meta::now()));
+            if let Some(generation) = meta.get("generation").and_then(Value::as_i64) {
+                meta.insert("generation".into(), json!(generation + 1));
+            }
         }
     }
     let revision = api.store().read().revision;

@@ -99,7 +99,7 @@ impl Selection {
             "" | "0" => 0,
             text => text.parse().map_err(|_| {
                 Status::bad_request(format!(
-                    "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+                    "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
                 ))
             })?,
         };

@@ -177,7 +177,7 @@ pub(super) fn validate_common(resource: &Resource, object: &Value) -> Vec<Cause>
         causes.push(Cause::too_long("metadata.annotations", MOST_ANNOTATIONS as u64));
     }
     if resource.builtin().is_some() {
-        for finalizer in finalizers(object) {
+        for (at, finalizer) in finalizers(object).into_iter().enumerate() {
             let known = matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes");
             let problems = names::qualified_name(finalizer);
             for problem in &problems {
@@ -185,7 +185,7 @@ pub(super) fn validate_common(resource: &Resource, object: &Value) -> Vec<Cause>
             }
             if problems.is_empty() && !known && !finalizer.contains('/') {
                 let text = "name is neither a standard finalizer name nor is it fully qualified";
-                causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), text));
+                causes.push(Cause::invalid(format!("metadata.finalizers[{at}]"), &json!(finalizer), text));
             }
         }
     }
@@ -196,8 +196,8 @@ pub(super) fn validate_common(resource: &Resource, object: &Value) -> Vec<Cause>
 fn validate_owners(meta: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut controller: Option<String> = None;
-    for (at, owner) in meta["ownerReferences"].as_array().into_iter().flatten().enumerate() {
-        let path = format!("metadata.ownerReferences[{at}]");
+    let path = "metadata.ownerReferences";
+    for owner in meta["ownerReferences"].as_array().into_iter().flatten() {
         let text = |key: &str| owner[key].as_str().unwrap_or_default();
         if text("apiVersion").is_empty() {
             let message = "version must not be empty";
@@ -205,7 +205,7 @@ fn validate_owners(meta: &Value) -> Vec<Cause> {
         }
         for key in ["kind", "name", "uid"] {
             if text(key).is_empty() {
-                causes.push(Cause::invalid(format!("{path}.{key}"), &json!(""), format!("{key} must not be empty")));
+                causes.push(Cause::invalid(format!("{path}.{key}"), &json!(""), "must not be empty"));
             }
         }
         if owner["controller"] == true {
@@ -214,12 +214,25 @@ fn validate_owners(meta: &Value) -> Vec<Cause> {
                 let detail = format!(
                     "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
                 );
-                causes.push(Cause::invalid("metadata.ownerReferences", &meta["ownerReferences"], detail));
+                let text = format!("Invalid value: {}: {detail}", shown_owners(meta));
+                causes.push(Cause::other("FieldValueInvalid", path, text));
             }
             controller = Some(name);
         }
     }
     causes
+}
+
+/// Owners in the order in which Go writes their fields.
+fn shown_owners(meta: &Value) -> String {
+    let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let one = |owner: &Value| {
+        let pairs: Vec<String> =
+            fields.iter().filter_map(|key| owner.get(key).map(|value| format!("{key:?}:{value}"))).collect();
+        format!("{{{}}}", pairs.join(","))
+    };
+    let list: Vec<String> = meta["ownerReferences"].as_array().into_iter().flatten().map(one).collect();
+    format!("[{}]", list.join(","))
 }
 
 /// Checks what a change does to metadata that may not change.
@@ -232,10 +245,6 @@ pub(super) fn validate_update(resource: &Resource, old: &Value, new: &Value) -> 
             once.push(Cause::invalid(format!("metadata.{key}"), &shown, "field is immutable"));
         }
     }
-    once.extend(validate_common(resource, new));
-    // The generic layer and the kind's own strategy both check.
-    let mut causes = once.clone();
-    causes.extend(once);
     if is_terminating(old) {
         let before = finalizers(old);
         let added: Vec<String> =
@@ -245,8 +254,18 @@ pub(super) fn validate_update(resource: &Resource, old: &Value, new: &Value) -> 
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
                 added.join(", ")
             );
-            causes.push(Cause::forbidden("metadata.finalizers", &text));
+            once.push(Cause::forbidden("metadata.finalizers", &text));
         }
+    }
+    // The layers of kube-apiserver check one after the other, and each lists what it finds.
+    let layers = if resource.builtin().is_some() { 4 } else { 3 };
+    let mut causes = Vec::new();
+    for layer in 0..layers {
+        if layer < 2 {
+            causes.extend(once.iter().cloned());
+        }
+        let common = validate_common(resource, new).into_iter();
+        causes.extend(common.filter(|cause| layer < 2 || !cause.field.starts_with("metadata.finalizers[")));
     }
     causes
 }

@@ -93,7 +93,9 @@ pub(super) fn accepted(call: &Call, resource: &Resource) -> Result<Accepted, Sta
     if custom || seen_known {
         return Err(Status::not_acceptable(format!("only the following media types are accepted: {OFFERED}")));
     }
-    let message = format!("406: Not Acceptable\n\nAvailable representations: {OFFERED}");
+    let streams = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    let more = if call.query.flag("watch") { streams } else { "" };
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {OFFERED}{more}");
     Err(Status::not_acceptable(message).with_details(serde_json::json!({})))
 }
 

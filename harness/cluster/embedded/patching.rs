@@ -81,7 +81,8 @@ fn read(kind: &Kind, call: &Call) -> Result<Parsed, Status> {
         }
         _ => parse(&call.body),
     };
-    let parsed = parsed.map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let prefix = if matches!(kind, Kind::Strategic) { "" } else { "error decoding patch: " };
+    let parsed = parsed.map_err(|error| Status::bad_request(format!("{prefix}{error}")))?;
     let go = |value: &Value| match value {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
@@ -97,7 +98,7 @@ fn read(kind: &Kind, call: &Call) -> Result<Parsed, Status> {
         }
         (Kind::Json, Value::Array(_) | Value::Null) => Ok(parsed),
         (Kind::Json, other) => {
-            let text = format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", go(other));
+            let text = format!("json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp", go(other));
             Err(Status::bad_request(format!("error decoding patch: {text}")))
         }
         (_, Value::Object(_)) => Ok(parsed),
@@ -219,9 +220,9 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
         match refusal {
             Refusal::Conflicts { message, causes } => Status::apply_conflicts(message, causes),
             Refusal::Untyped(text) => {
-                let (name, version, kind) = (&target.name, resource.api_version(), &resource.kind);
+                let (name, group, version, kind) = (&target.name, &resource.group, &resource.version, &resource.kind);
                 Status::internal(format!(
-                    "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {text}"
+                    "failed to create typed patch object ({namespace}/{name}; {group}/{version}, Kind={kind}): {text}"
                 ))
             }
         }

@@ -172,6 +172,7 @@ pub(super) fn token(api: &Api, call: &Call, target: &Target) -> Result<Value, St
         return Err(Status::invalid("TokenRequest", "authentication.k8s.io", "", &[cause]));
     }
     spec["expirationSeconds"] = json!(seconds_wanted);
+    let asked = spec.clone();
     if spec["audiences"].as_array().is_none_or(Vec::is_empty) {
         spec["audiences"] = json!([ISSUER]);
     }
@@ -194,7 +195,6 @@ pub(super) fn token(api: &Api, call: &Call, target: &Target) -> Result<Value, St
         "sub": format!("system:serviceaccount:{}:{}", target.namespace, target.name),
     });
     let token = api.signer().sign(&claims).ok_or_else(|| Status::internal("failed to sign token"))?;
-    let asked = object["spec"].clone();
     let mut tracked = json!({ "metadata": {}, "spec": asked });
     let author = fields::Author {
         manager: call.manager(),

@@ -84,6 +84,9 @@ pub(super) fn replace(
     let mut causes = meta::validate_update(resource, old, &new);
     causes.extend(write::validate(resource, &new, Some(old)));
     write::refuse(resource, &new, &causes)?;
+    if let Some(warning) = builtin::warnings(resource, &new) {
+        call.warn(warning);
+    }
     meta::of(&mut new).insert("resourceVersion".into(), json!(stored.revision.to_string()));
     if without_times(old) == without_times(&new) {
         return Ok(Written { code: 200, object: old.clone() });

@@ -105,6 +105,8 @@ fn start(call: &Call, bookmarks: bool) -> Result<(Start, u64), Status> {
             causes.push(Cause::forbidden("resourceVersionMatch", text));
         }
         Some(_) if matching != "NotOlderThan" => {
+            let text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            causes.push(Cause::forbidden("resourceVersionMatch", text));
             let supported = ["NotOlderThan".to_owned()];
             causes.push(Cause::unsupported("resourceVersionMatch", &json!(matching), &supported));
         }

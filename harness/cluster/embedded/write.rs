@@ -141,7 +141,9 @@ pub(super) fn refuse(resource: &Resource, object: &Value, causes: &[Cause]) -> R
         return Ok(());
     }
     let kind = object["kind"].as_str().unwrap_or(&resource.kind);
-    Err(Status::invalid(kind, &resource.group, meta::text(object, "name"), causes))
+    // Inside kube-apiserver there is one kind of Event, the core one.
+    let group = if resource.is("events.k8s.io", "events") { "" } else { &resource.group };
+    Err(Status::invalid(kind, group, meta::text(object, "name"), causes))
 }
 
 /// The kind of a custom resource's body must be the right one.

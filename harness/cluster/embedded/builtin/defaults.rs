@@ -15,7 +15,10 @@ pub(in super::super) fn fill(resource: &Resource, object: &mut Value) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "secrets") => secret(object),
         ("", "namespaces") => namespace(object),
-        ("", "pods") => workloads::pod(&mut object["spec"]),
+        ("", "pods") => {
+            workloads::pod(&mut object["spec"]);
+            set(&mut object["spec"], "enableServiceLinks", json!(true));
+        }
         ("", "podtemplates") => workloads::template(&mut object["template"]),
         ("", "services") => service(object),
         ("", "persistentvolumes") => volume(object),
@@ -35,6 +38,16 @@ pub(in super::super) fn fill(resource: &Resource, object: &mut Value) {
         ("autoscaling", _) => set(&mut object["spec"], "minReplicas", json!(1)),
         _ => {}
     }
+}
+
+/// The value of a key that is there; looking must not leave a null behind.
+pub(super) fn inner<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    object.get_mut(key).filter(|value| !value.is_null())
+}
+
+/// The elements of a list, where there is one.
+pub(super) fn each<'a>(object: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 /// Sets a field that is absent.
@@ -71,7 +84,7 @@ fn secret(object: &mut Value) {
     set_empty(object, "type", json!("Opaque"));
 }
 
-fn namespace(object: &mut Value) {
+pub(super) fn namespace(object: &mut Value) {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if name.is_empty() {
         return;
@@ -90,12 +103,10 @@ fn service(object: &mut Value) {
     if spec["sessionAffinity"] == "ClientIP" {
         set(spec, "sessionAffinityConfig", json!({ "clientIP": { "timeoutSeconds": 10800 } }));
     }
-    if let Some(ports) = spec["ports"].as_array_mut() {
-        for port in ports {
-            set_empty(port, "protocol", json!("TCP"));
-            let own = port["port"].clone();
-            set_empty(port, "targetPort", own);
-        }
+    for port in each(spec, "ports") {
+        set_empty(port, "protocol", json!("TCP"));
+        let own = port["port"].clone();
+        set_empty(port, "targetPort", own);
     }
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
@@ -113,8 +124,8 @@ fn volume(object: &mut Value) {
     let spec = &mut object["spec"];
     set_empty(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
     set(spec, "volumeMode", json!("Filesystem"));
-    if spec["hostPath"].is_object() {
-        set(&mut spec["hostPath"], "type", json!(""));
+    if let Some(path) = inner(spec, "hostPath") {
+        set(path, "type", json!(""));
     }
     set_empty(&mut object["status"], "phase", json!("Pending"));
 }
@@ -139,11 +150,9 @@ fn node(object: &mut Value) {
 
 fn binding(object: &mut Value) {
     set_empty(&mut object["roleRef"], "apiGroup", json!("rbac.authorization.k8s.io"));
-    if let Some(subjects) = object["subjects"].as_array_mut() {
-        for subject in subjects {
-            if subject["kind"] != "ServiceAccount" {
-                set_empty(subject, "apiGroup", json!("rbac.authorization.k8s.io"));
-            }
+    for subject in each(object, "subjects") {
+        if subject["kind"] != "ServiceAccount" {
+            set_empty(subject, "apiGroup", json!("rbac.authorization.k8s.io"));
         }
     }
 }

@@ -8,4 +8,4 @@ mod workloads;
 
 pub(super) use defaults::fill;
 pub(super) use prepare::{prepare_create, prepare_update};
-pub(super) use rules::validate;
+pub(super) use rules::{validate, warnings};

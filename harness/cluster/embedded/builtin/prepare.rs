@@ -10,6 +10,7 @@ use super::defaults::{set, set_empty};
 pub(in super::super) fn prepare_create(resource: &Resource, object: &mut Value) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => {
+            super::defaults::namespace(object);
             object["status"] = json!({ "phase": "Active" });
             let finalizers = object["spec"]["finalizers"].as_array();
             if !finalizers.is_some_and(|list| list.iter().any(|one| one == "kubernetes")) {
@@ -158,7 +159,6 @@ fn main_door(resource: &Resource, old: &Value, new: &mut Value) {
 /// What admission does to pods: priority, tolerations of nodes that are away.
 fn admit_pod(spec: &mut Value) {
     set(spec, "priority", json!(0));
-    set(spec, "enableServiceLinks", json!(true));
     set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
     set(spec, "tolerations", json!([]));
     if let Some(tolerations) = spec["tolerations"].as_array_mut() {
@@ -234,6 +234,7 @@ fn protect(object: &mut Value, finalizer: &str) {
 fn job(object: &mut Value) {
     let uid = object["metadata"]["uid"].clone();
     let name = object["metadata"]["name"].clone();
+    let labelled = object["metadata"].get("labels").is_some();
     let spec = &mut object["spec"];
     if spec["manualSelector"] == true {
         return;
@@ -254,4 +255,8 @@ fn job(object: &mut Value) {
     set(spec, "selector", json!({}));
     set(&mut spec["selector"], "matchLabels", json!({}));
     spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid;
+    // A job without labels has those of its template.
+    if !labelled {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
+    }
 }

@@ -17,7 +17,7 @@ pub(in super::super) fn validate(resource: &Resource, object: &Value, old: Optio
         ("", "secrets") => secret(object, old, &mut causes),
         ("", "configmaps") => config_map(object, old, &mut causes),
         ("", "pods") => pod(object, old, &mut causes),
-        ("", "events") | ("events.k8s.io", "events") => {}
+        ("", "events") | ("events.k8s.io", "events") => event(resource, object, &mut causes),
         ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => workload(resource, object, old, &mut causes),
         ("batch", "jobs") => containers(&object["spec"]["template"]["spec"], "spec.template.spec", &mut causes),
         ("coordination.k8s.io", _) => lease(object, &mut causes),
@@ -214,6 +214,28 @@ fn workload(resource: &Resource, object: &Value, old: Option<&Value>, causes: &m
     }
 }
 
+fn event(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
+    let new = resource.group == "events.k8s.io";
+    let about = if new { &object["regarding"] } else { &object["involvedObject"] };
+    let namespace = about["namespace"].as_str().unwrap_or_default();
+    let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    // What is cluster-wide is told in the namespace default.
+    let fits = namespace == own || namespace.is_empty() && own == "default";
+    if !fits {
+        causes.push(Cause::invalid("involvedObject.namespace", &json!(namespace), "does not match event.namespace"));
+    }
+    if new {
+        if object["eventTime"].is_null() {
+            causes.push(Cause::required("eventTime", ""));
+        }
+        for key in ["reportingController", "reportingInstance", "action", "reason", "type"] {
+            if object[key].as_str().is_none_or(str::is_empty) {
+                causes.push(Cause::required(key, ""));
+            }
+        }
+    }
+}
+
 fn lease(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|n| *n <= 0) {
@@ -285,5 +307,23 @@ fn role(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             let text = "resource rules must supply at least one resource";
             causes.push(Cause::required(format!("{path}.resources"), text));
         }
+    }
+}
+
+/// What is odd about an object that is allowed all the same.
+pub(in super::super) fn warnings(resource: &Resource, object: &Value) -> Option<String> {
+    if !resource.is("", "secrets") || object["type"] != "kubernetes.io/tls" {
+        return None;
+    }
+    use base64::Engine as _;
+    let pem = |key: &str| {
+        let text = object["data"][key].as_str().unwrap_or_default();
+        base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default()
+    };
+    let has_block = |bytes: &[u8]| x509_parser::pem::Pem::iter_from_buffer(bytes).next().is_some_and(|block| block.is_ok());
+    match (has_block(&pem("tls.crt")), has_block(&pem("tls.key"))) {
+        (false, _) => Some("tls: failed to find any PEM data in certificate input".into()),
+        (true, false) => Some("tls: failed to find any PEM data in key input".into()),
+        (true, true) => None,
     }
 }

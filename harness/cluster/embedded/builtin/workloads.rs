@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::defaults::{set, set_empty};
+use super::defaults::{each, inner, set, set_empty};
 
 /// Fills in a pod's spec.
 pub(super) fn pod(spec: &mut Value) {
@@ -10,28 +10,22 @@ pub(super) fn pod(spec: &mut Value) {
         return;
     }
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        if let Some(containers) = spec[list].as_array_mut() {
-            containers.iter_mut().for_each(container);
-        }
+        each(spec, list).for_each(container);
     }
-    if let Some(volumes) = spec["volumes"].as_array_mut() {
-        volumes.iter_mut().for_each(volume);
-    }
+    each(spec, "volumes").for_each(volume);
     set_empty(spec, "dnsPolicy", json!("ClusterFirst"));
     set_empty(spec, "restartPolicy", json!("Always"));
     set(spec, "terminationGracePeriodSeconds", json!(30));
     set(spec, "securityContext", json!({}));
     set_empty(spec, "schedulerName", json!("default-scheduler"));
     // The old name of the field is kept beside the new one.
-    match (spec["serviceAccountName"].as_str(), spec["serviceAccount"].as_str()) {
-        (Some(name), _) if !name.is_empty() => spec["serviceAccount"] = json!(name),
-        (_, Some(name)) if !name.is_empty() => spec["serviceAccountName"] = json!(name),
-        _ => {}
+    let name = |key: &str| spec.get(key).and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned);
+    if let Some(name) = name("serviceAccountName").or_else(|| name("serviceAccount")) {
+        spec["serviceAccount"] = json!(name);
+        spec["serviceAccountName"] = json!(name);
     }
-    if spec["hostNetwork"] == true
-        && let Some(containers) = spec["containers"].as_array_mut()
-    {
-        for port in containers.iter_mut().filter_map(|c| c["ports"].as_array_mut()).flatten() {
+    if spec.get("hostNetwork") == Some(&json!(true)) {
+        for port in each(spec, "containers").flat_map(|container| each(container, "ports")) {
             let own = port["containerPort"].clone();
             set_empty(port, "hostPort", own);
         }
@@ -41,81 +35,52 @@ pub(super) fn pod(spec: &mut Value) {
 fn container(container: &mut Value) {
     set_empty(container, "terminationMessagePath", json!("/dev/termination-log"));
     set_empty(container, "terminationMessagePolicy", json!("File"));
-    let image = container["image"].as_str().unwrap_or_default();
+    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let tail = image.rsplit('/').next().unwrap_or_default();
     let tag = if tail.contains('@') { "digest" } else { tail.split_once(':').map_or("latest", |(_, tag)| tag) };
     let policy = if tag == "latest" { "Always" } else { "IfNotPresent" };
     set_empty(container, "imagePullPolicy", json!(policy));
-    if let Some(ports) = container["ports"].as_array_mut() {
-        ports.iter_mut().for_each(|port| set_empty(port, "protocol", json!("TCP")));
-    }
+    each(container, "ports").for_each(|port| set_empty(port, "protocol", json!("TCP")));
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let probe = &mut container[probe];
-        if probe.is_object() {
-            set_empty(probe, "timeoutSeconds", json!(1));
-            set_empty(probe, "periodSeconds", json!(10));
-            set_empty(probe, "successThreshold", json!(1));
-            set_empty(probe, "failureThreshold", json!(3));
-            http(&mut probe["httpGet"]);
-            if probe["grpc"].is_object() {
-                set(&mut probe["grpc"], "service", json!(""));
-            }
+        let Some(probe) = inner(container, probe) else { continue };
+        set_empty(probe, "timeoutSeconds", json!(1));
+        set_empty(probe, "periodSeconds", json!(10));
+        set_empty(probe, "successThreshold", json!(1));
+        set_empty(probe, "failureThreshold", json!(3));
+        if let Some(action) = inner(probe, "httpGet") {
+            http(action);
         }
-    }
-    if let Some(map) = container.as_object_mut() {
-        map.retain(|key, value| !(key.ends_with("Probe") && value.is_null()));
+        if let Some(action) = inner(probe, "grpc") {
+            set(action, "service", json!(""));
+        }
     }
     for hook in ["postStart", "preStop"] {
-        if container["lifecycle"][hook].is_object() {
-            http(&mut container["lifecycle"][hook]["httpGet"]);
+        let action = inner(container, "lifecycle").and_then(|l| inner(l, hook)).and_then(|h| inner(h, "httpGet"));
+        if let Some(action) = action {
+            http(action);
         }
     }
-    if let Some(map) = container.as_object_mut() {
-        map.retain(|key, value| !(key == "lifecycle" && value.is_null()));
-    }
     // Requests follow limits where they are not given.
-    if let Some(limits) = container["resources"]["limits"].as_object().cloned() {
-        set(&mut container["resources"], "requests", json!({}));
-        if let Some(requests) = container["resources"]["requests"].as_object_mut() {
+    if let Some(resources) = inner(container, "resources")
+        && let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned()
+    {
+        set(resources, "requests", json!({}));
+        if let Some(requests) = resources.get_mut("requests").and_then(Value::as_object_mut) {
             for (key, value) in limits {
                 requests.entry(key).or_insert(value);
             }
         }
     }
-    if let Some(env) = container["env"].as_array_mut() {
-        for variable in env {
-            let field = &mut variable["valueFrom"]["fieldRef"];
-            if field.is_object() {
-                set_empty(field, "apiVersion", json!("v1"));
-            } else if let Some(map) = variable.as_object_mut() {
-                clean(map, "valueFrom", "fieldRef");
-            }
-        }
-    }
-    if let Some(map) = container.as_object_mut() {
-        map.retain(|key, value| !(matches!(key.as_str(), "env" | "ports") && value.is_null()));
-    }
-}
-
-/// Takes back what looking at an absent field has put there.
-fn clean(map: &mut serde_json::Map<String, Value>, outer: &str, inner: &str) {
-    if let Some(value) = map.get_mut(outer) {
-        if let Some(nested) = value.as_object_mut()
-            && nested.get(inner).is_some_and(Value::is_null)
-        {
-            nested.remove(inner);
-        }
-        if value.is_null() || value.as_object().is_some_and(|m| m.is_empty()) {
-            map.remove(outer);
+    for variable in each(container, "env") {
+        if let Some(field) = inner(variable, "valueFrom").and_then(|source| inner(source, "fieldRef")) {
+            set_empty(field, "apiVersion", json!("v1"));
         }
     }
 }
 
 fn http(action: &mut Value) {
-    if action.is_object() {
-        set_empty(action, "path", json!("/"));
-        set_empty(action, "scheme", json!("HTTP"));
-    }
+    set_empty(action, "path", json!("/"));
+    set_empty(action, "scheme", json!("HTTP"));
 }
 
 fn volume(volume: &mut Value) {

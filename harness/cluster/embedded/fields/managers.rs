@@ -145,11 +145,14 @@ pub(in super::super) fn update(node: &Node, old: &Value, new: &mut Value, author
     let changes = changes(node, &old, new);
     let mut mine = changes.added;
     mine.union(&changes.modified);
+    let mut gone = changes.removed;
+    // What this door does not write, it does not take from anybody.
+    author.filter(&mut mine);
+    author.filter(&mut gone);
     for entry in &mut entries {
         entry.set.subtract(&mine);
-        entry.set.subtract(&changes.removed);
+        entry.set.subtract(&gone);
     }
-    author.filter(&mut mine);
     if !mine.is_empty() {
         match entries.iter_mut().find(|entry| entry.is(author, false)) {
             Some(entry) => {

@@ -34,9 +34,9 @@ fn merge_maps(
                 return Ok(());
             }
             "merge" => {}
-            other => return Err(format!("unknown patch type: {other}")),
+            other => return Err(format!("unknown patch type: {other} in map: {}", go_map(patch))),
         },
-        Some(other) => return Err(format!("unknown patch type: {other}")),
+        Some(other) => return Err(format!("unknown patch type: {other} in map: {}", go_map(patch))),
     }
     if strategy.contains("retainKeys") || patch.contains_key(RETAIN) {
         if let Some(Value::Array(keep)) = patch.get(RETAIN) {
@@ -119,14 +119,26 @@ fn merge_maps(
     Ok(())
 }
 
-/// Lists of plain values: what is new comes behind what is there.
-fn merge_values(mut old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
-    for value in patch {
-        if !old.contains(value) {
-            old.push(value.clone());
+/// Lists of plain values: what the patch has comes in front.
+fn merge_values(old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::new();
+    for value in patch.iter().cloned().chain(old) {
+        if !out.contains(&value) {
+            out.push(value);
         }
     }
-    old
+    out
+}
+
+/// A map as Go prints it.
+fn go_map(map: &Map<String, Value>) -> String {
+    let one = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Object(map) => go_map(map),
+        other => other.to_string(),
+    };
+    let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", one(value))).collect();
+    format!("map[{}]", pairs.join(" "))
 }
 
 /// Lists of structs: matched by key; what is new comes in front.
@@ -153,7 +165,7 @@ fn merge_elements(t: Option<&'static Type>, key: &str, old: Vec<Value>, patch: &
                 continue;
             }
             None | Some("merge") => {}
-            Some(other) => return Err(format!("unknown patch type: {other}")),
+            Some(other) => return Err(format!("unknown patch type: {other} in map: {}", go_map(inner))),
         }
         match found.and_then(|at| old.get_mut(at)) {
             Some(Value::Object(map)) => merge_maps(t, map, inner, "")?,

@@ -203,6 +203,7 @@ fn absent(field: &'static Field) -> Option<Value> {
         _ if field.omit_empty() => match field.shape {
             // Structs with a text of their own are never "empty" to Go.
             Shape::IntOrString if !field.pointer() => Some(json!(0)),
+            Shape::Time | Shape::MicroTime if !field.pointer() => Some(Value::Null),
             _ => None,
         },
         _ if field.pointer() => Some(Value::Null),

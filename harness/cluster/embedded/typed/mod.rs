@@ -196,6 +196,8 @@ impl Type {
             let value = match &field.shape {
                 _ if field.omit_zero() => None,
                 Shape::Struct(name) if !field.pointer() => find(name).map(Self::zero),
+                // A time is a struct to Go, and never empty.
+                Shape::Time | Shape::MicroTime if !field.pointer() => Some(Value::Null),
                 _ if field.omit_empty() => None,
                 _ if field.pointer() => Some(Value::Null),
                 Shape::String => Some(json!("")),

@@ -43,6 +43,11 @@ pub(super) fn of_type(t: &'static Type) -> Node {
     for (field, _) in t.all_fields() {
         fields.insert(field.name.clone(), Arc::new(of_field(field)));
     }
+    if fields.contains_key("metadata") {
+        // Only whole objects have metadata of their own; pod templates do not mind two fields more.
+        fields.insert("apiVersion".into(), Arc::new(Node::Scalar));
+        fields.insert("kind".into(), Arc::new(Node::Scalar));
+    }
     Node::Struct { fields, rest: None }
 }
 

@@ -277,10 +277,11 @@ func merge() {
 			}
 		}
 	}
-	if t := types["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]; t == nil {
-		for n := range types {
-			if strings.Contains(n, "ObjectMeta") {
-				fmt.Fprintln(os.Stderr, n)
+	// The merge schema of client-go leaves these two groups out; their types say it in comments.
+	for _, n := range []string{"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus"} {
+		for i := range types[n].Fields {
+			if f := &types[n].Fields[i]; f.Name == "conditions" {
+				f.List, f.MapKeys = "map", []string{"type"}
 			}
 		}
 	}
