@@ -243,9 +243,6 @@ impl Observed {
     /// The name in the cluster of an application of the Director (APP-01).
     #[must_use]
     pub fn resulting_name(&self, name: &str) -> String {
-        if self.names_are_normalised {
-            return name.into();
-        }
         let normalised = normalise(name);
         if normalised == name && name.starts_with("mp-") {
             return normalised;
