@@ -124,8 +124,11 @@ impl Grounds {
             .partition(|finding| finding.requirement.as_deref().is_none_or(is_must));
         let proves = &scenario.metadata.proves;
         let claims_hold = self.findings.is_empty();
-        let (mut findings, mut remarks) =
-            if binding(scenario) { (self.findings, Vec::new()) } else { (Vec::new(), self.findings) };
+        let (mut findings, mut remarks) = if binding(scenario) {
+            (self.findings, Vec::new())
+        } else {
+            (Vec::new(), self.findings)
+        };
         findings.extend(failing);
         remarks.extend(deviating);
         let judgement = if let Some(reason) = self.lost {

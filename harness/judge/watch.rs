@@ -138,9 +138,10 @@ impl Watch {
                 Outcome::Broken(finding) => Some(*finding),
                 _ => None,
             });
-        let rules = self.invariants.findings().filter(|rule| {
-            rule.requirement.as_deref().is_none_or(is_must)
-        });
+        let rules = self
+            .invariants
+            .findings()
+            .filter(|rule| rule.requirement.as_deref().is_none_or(is_must));
         let claims = self.findings.iter().cloned().chain(promises).filter(|_| binding);
         claims.chain(rules.cloned()).collect()
     }
@@ -160,7 +161,8 @@ impl Watch {
         }
         let spec = &self.scenario.spec;
         let complete = self.is_complete();
-        for promise in &self.promises {
+        for promise in &mut self.promises {
+            promise.end(&self.observed);
             if let Outcome::Broken(finding) = promise.outcome(&self.observed) {
                 self.findings.push(*finding);
             }
