@@ -1,7 +1,7 @@
 //! The command line: one short file a verb.
 
 mod agent;
-mod agent_file;
+pub mod agent_file;
 mod cluster;
 mod exit;
 mod progress;
@@ -9,6 +9,7 @@ mod run;
 mod serve;
 mod signals;
 mod terminal;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
 pub use terminal::{Colour, Terminal, Tone};
+pub use trial::Trial;
 
 /// A simulation and conformance harness for Compass runtime agents.
 ///
@@ -35,7 +37,7 @@ struct Cli {
 enum Verb {
     Run(run::Args),
     Serve(serve::Args),
-    Cluster(cluster::Args),
+    Cluster(cluster::Arguments),
     Agent(agent::AgentArgs),
 }
 

@@ -1,9 +1,8 @@
 //! `run`: scenarios in parallel, against one agent.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::sync::Semaphore;
@@ -11,12 +10,12 @@ use tokio::task::JoinSet;
 
 use super::progress::Progress;
 use super::signals::ended;
+use super::trial::Trial;
 use super::{Exit, Terminal, Tone, agent_file};
-use crate::engine::{self, Candidate, Run, RunOptions, SpeedFactorChoice};
-use crate::journal::write_run_file;
-use crate::report::{Finished, Outcome, Word, console, json};
+use crate::engine::{Candidate, RunOptions, SpeedFactorChoice};
+use crate::report::{Finished, Word, console, json};
 use crate::scenario::{self, Scenario};
-use crate::snapshot::{Golden, SnapshotMode, of_run};
+use crate::snapshot::SnapshotMode;
 
 /// Scenarios wait most of their time, so more of them run at once than there are cores.
 const JOBS_PER_CORE: usize = 4;
@@ -83,17 +82,6 @@ enum Format {
     Json,
 }
 
-/// What every scenario of a call shares.
-#[derive(Debug)]
-struct Call {
-    candidate: Candidate,
-    agent_word: String,
-    options: RunOptions,
-    snapshots: SnapshotMode,
-    snapshots_dir: PathBuf,
-    runs_dir: PathBuf,
-}
-
 pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
     let call = match prepare(&args, terminal) {
         Ok(call) => Arc::new(call),
@@ -126,7 +114,7 @@ pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
     conclude(&results, scenarios.len(), interrupted, &call, &args, terminal)
 }
 
-fn prepare(args: &Args, terminal: &Terminal) -> Result<Call, Exit> {
+fn prepare(args: &Args, terminal: &Terminal) -> Result<Trial, Exit> {
     let agent = agent_file::load(&args.agent).map_err(|error| {
         terminal.report(&error);
         Exit::Invalid
@@ -136,7 +124,7 @@ fn prepare(args: &Args, terminal: &Terminal) -> Result<Call, Exit> {
         Exit::NotJudged
     })?;
     let speed_factor = args.speed_factor.settle();
-    Ok(Call {
+    Ok(Trial {
         candidate: Candidate {
             file: agent.content,
             path: agent_file::path(&args.agent),
@@ -184,7 +172,7 @@ fn select(words: &[String], terminal: &Terminal) -> Result<Vec<Arc<Scenario>>, E
 async fn run_all(
     scenarios: &[Arc<Scenario>],
     jobs: usize,
-    call: &Arc<Call>,
+    call: &Arc<Trial>,
     args: &Args,
     terminal: &Terminal,
     results: &mut Vec<Finished>,
@@ -198,7 +186,8 @@ async fn run_all(
         running.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire_owned().await.ok();
-            run_one(scenario, &call, &progress).await
+            let line = progress.begin(scenario.id());
+            call.run(scenario, &|step| line.step(step)).await
         });
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -228,60 +217,6 @@ async fn run_all(
     progress.clear();
 }
 
-async fn run_one(scenario: Arc<Scenario>, call: &Call, progress: &Progress) -> Finished {
-    let bar = progress.begin(scenario.id());
-    let started = Instant::now();
-    let run = engine::run(Arc::clone(&scenario), &call.candidate, call.options, &|step| {
-        bar.step(step);
-    });
-    let run = run.await;
-    let took = started.elapsed();
-    let seed = call.options.seed.unwrap_or(scenario.spec.seed);
-    let agent = if call.agent_word == agent_file::REFERENCE {
-        String::new()
-    } else {
-        format!(" --agent {}", call.agent_word)
-    };
-    let again = format!("compass-harness run {}{agent} --seed {seed}", scenario.path.display());
-    let mut finished = Finished {
-        scenario,
-        outcome: Outcome::NoVerdict { causes: Vec::new() },
-        took,
-        run_file: None,
-        last_lines: Vec::new(),
-        again,
-    };
-    match run {
-        Ok(run) => judge(&mut finished, run, call),
-        Err(error) => finished.outcome = Outcome::NoVerdict { causes: causes(&error) },
-    }
-    finished
-}
-
-/// Keeps the journal, and compares the prose of a run that passed.
-fn judge(finished: &mut Finished, run: Run, call: &Call) {
-    let name = format!("{}.run", run.scenario.id());
-    let path = call.runs_dir.join(name);
-    finished.last_lines = run.last_lines;
-    if let Err(error) = write_run_file(&path, &run.header, &run.entries) {
-        finished.outcome = Outcome::NoVerdict { causes: causes(&error) };
-        return;
-    }
-    finished.run_file = Some(path);
-    let mut snapshot = None;
-    if run.verdict.judgement == crate::judge::Judgement::Passed {
-        let golden = Golden::of(&call.snapshots_dir, &run.scenario);
-        match golden.check(&of_run(&run.scenario, &run.entries), call.snapshots) {
-            Ok(comparison) => snapshot = Some(comparison),
-            Err(error) => {
-                finished.outcome = Outcome::NoVerdict { causes: causes(&error) };
-                return;
-            }
-        }
-    }
-    finished.outcome = Outcome::Judged { verdict: Box::new(run.verdict), snapshot };
-}
-
 fn print(finished: &Finished, number: usize, of: usize, terminal: &Terminal) {
     let word = finished.word();
     let tone = match word {
@@ -300,7 +235,7 @@ fn conclude(
     results: &[Finished],
     selected: usize,
     interrupted: Option<Exit>,
-    call: &Call,
+    call: &Trial,
     args: &Args,
     terminal: &Terminal,
 ) -> Exit {
@@ -340,15 +275,4 @@ fn exit_of(word: Word) -> Exit {
         Word::Error => Exit::NotJudged,
         Word::Doubt => Exit::Harness,
     }
-}
-
-/// An error and what led to it.
-fn causes(error: &dyn Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes
 }

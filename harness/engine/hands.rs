@@ -1,6 +1,7 @@
 //! Other hands in the cluster: what a scenario does to objects itself, past the gateway.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -19,7 +20,7 @@ const FIELD_MANAGER: &str = "compass-harness";
 pub(super) const CONNECTION: &str = "compass-connection";
 
 /// Writes to the cluster as somebody else than the agent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Hands {
     client: Client,
     connections: Api<DynamicObject>,
@@ -34,6 +35,12 @@ pub struct HandsError {
     done: &'static str,
     #[source]
     source: kube::Error,
+}
+
+impl fmt::Debug for Hands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hands").field("secrets", &self.secrets).finish_non_exhaustive()
+    }
 }
 
 impl Hands {

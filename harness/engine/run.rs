@@ -112,7 +112,7 @@ pub async fn run(
     let launch = launch(given, candidate, &world).map_err(RunError::Launch)?;
     let agent = Process::new(launch, world.journal.clone()).map_err(RunError::Agent)?;
     let watch = Watch::new(Arc::clone(&scenario), terms(candidate, &world, options.speed_factor));
-    let mut stage = Stage::new(&world, agent, watch, candidate.file.spec.grace_period);
+    let mut stage = Stage::new(&world, agent, watch, candidate.file.spec.grace_period.duration());
     let limit = options.speed_factor.stretch(scenario.spec.time_limit.duration());
     // What is not done by then, the judge finds undone.
     let walked = tokio::time::timeout(limit, stage.walk(&scenario, on_step)).await;
@@ -146,7 +146,7 @@ fn landscape(given: &Given) -> LandscapeFile {
             labels: given.director.runtime.labels.clone(),
             ..RuntimeFile::default()
         }],
-        applications: given.director.applications.clone(),
+        applications: crate::compass::Applications::from(given.director.applications.names().into_iter().map(crate::compass::Application::named).collect::<Vec<_>>()),
         certificates: CertificatesFile {
             valid_for: valid_for.map_or(defaults.valid_for, |life| signed(life.duration())),
             ..defaults

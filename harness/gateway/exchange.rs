@@ -18,7 +18,7 @@ use super::kubernetes;
 use super::line::{Line, Then};
 use super::passing::Passing;
 use super::{Admission, Incoming, Subject};
-use crate::fault::{AnswerAct, AnswerFacts, Ending, Firing, RequestAct};
+use crate::fault::{AnswerAct, AnswerFacts, Ending, Firing, Hold, RequestAct};
 use crate::journal::{Answer, ClientCertificate, Door as Place, Journal, Request as Asked};
 
 /// What the exchanges on one connection share.
@@ -83,7 +83,7 @@ impl Exchange {
                 RequestAct::Stall(duration) => {
                     let hold = hold.lasting(duration);
                     self.line.halt(hold.clone());
-                    hold.over().await;
+                    self.wait(hold).await;
                 }
                 RequestAct::EndAfter(bytes, ending) => {
                     self.line.after_bytes(bytes, Then::End(ending));
@@ -161,6 +161,16 @@ impl Exchange {
         answer::whole(answer, head)
     }
 
+    /// Waits as a fault wants it, but not beyond the end of the gateway.
+    async fn wait(&self, hold: Hold) {
+        tokio::select! {
+            () = hold.over() => {}
+            () = self.door.stopping.cancelled() => {
+                self.cut(Ending::Close).await;
+            }
+        }
+    }
+
     /// Ends the connection; nothing is answered any more.
     async fn cut(&self, ending: Ending) -> Response<AnswerBody> {
         self.line.end(ending);
@@ -213,7 +223,7 @@ impl Exchange {
                 if headers_first {
                     passing.begin_after(hold);
                 } else {
-                    hold.over().await;
+                    self.wait(hold).await;
                 }
             }
         }
@@ -253,7 +263,7 @@ impl Exchange {
                 answer::late(answer, hold.lasting(Some(delay)), drip)
             }
             AnswerAct::Slow { delay, headers_first: false, drip } => {
-                hold.lasting(Some(delay)).over().await;
+                self.wait(hold.lasting(Some(delay))).await;
                 told(note, &answer);
                 answer::late(answer, hold.lasting(Some(Duration::ZERO)), drip)
             }

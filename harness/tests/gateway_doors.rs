@@ -333,6 +333,25 @@ async fn after_stop_nobody_listens_and_kept_connections_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_fault_holds_up_does_not_hold_up_the_stop() {
+    for words in [
+        json!({"at": "connector", "fault": "http.slow-answer", "delay": "1h"}),
+        json!({"at": "connector", "fault": "tcp.stall"}),
+        json!({"at": "connector", "fault": "tls.stall"}),
+        json!({"at": "token", "fault": "tcp.stall", "point": "accept"}),
+    ] {
+        let rig = Rig::open().await;
+        rig.inject("held", words.clone());
+        let sent = tokio::spawn(rig.client().get(rig.url("token", "/connector/graphql")).send());
+        rig.fired("held", 1).await;
+        let begun = Instant::now();
+        rig.gateway.stop().await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{words}: {:?}", begun.elapsed());
+        assert!(soon("the end", sent).await.expect("the client").is_err(), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_gateway_cuts_everything() {
     let rig = Rig::open().await;
     let client = rig.http1_client();
