@@ -210,7 +210,9 @@ fn apply(
     {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    write::check_name(target, &configuration)?;
+    if !meta::text(&configuration, "name").is_empty() {
+        write::check_name(target, &configuration)?;
+    }
     let given = meta::text(&configuration, "namespace");
     if resource.namespaced && !given.is_empty() && given != target.namespace {
         let text =
@@ -225,6 +227,8 @@ fn apply(
     let stored = writer.get(&resource.collection, &target.key());
     let old = stored.as_ref().map(|stored| write::load(resource, stored));
     if old.is_none() {
+        // An object that is there lends its name to a configuration without one.
+        write::check_name(target, &configuration)?;
         if !target.subresource.is_empty() {
             return Err(Status::not_found(resource, &target.name));
         }
