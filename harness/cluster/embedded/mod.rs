@@ -27,6 +27,8 @@ mod discovery;
 mod events;
 mod fields;
 mod furnish;
+#[cfg(test)]
+mod fuzz;
 mod go_json;
 mod json;
 mod kinds;

@@ -154,6 +154,9 @@ fn set(
     let (path, ..) = paths(resource);
     let mut slot = &mut new;
     for key in &path {
+        if !slot.is_object() {
+            *slot = json!({});
+        }
         slot = &mut slot[key];
     }
     *slot = json!(replicas);

@@ -26,6 +26,8 @@ use super::write;
 
 /// How many events are taken from the log at a time.
 const BATCH: usize = 64;
+/// Seconds that a watch lasts at most, whatever was asked for.
+const LONGEST: u64 = 365 * 24 * 3600;
 /// A bookmark now and then tells clients how far they are.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
@@ -64,7 +66,7 @@ pub(super) async fn open(
         api.store().read().feed(&target.resource.collection).ok_or_else(Status::no_resource)?;
     let receiver = feed.subscribe();
     let seconds = match timeout {
-        Some(seconds) if seconds > 0 => u64::try_from(seconds).unwrap_or(0),
+        Some(seconds) if seconds > 0 => u64::try_from(seconds).unwrap_or(0).min(LONGEST),
         _ => rand::rng().random_range(1800..3600),
     };
     let now = Instant::now();

@@ -128,7 +128,9 @@ impl Binder {
             } else if let Some(value) = self.values.get(whole.as_str()) {
                 expression.push_str(&regex::escape(value));
             } else if let Some(form) = form(kind) {
-                expression.push_str(&format!("({form})"));
+                expression.push('(');
+                expression.push_str(form);
+                expression.push(')');
                 names.push((kind.to_owned(), whole.as_str().to_owned()));
             } else {
                 expression.push_str(&regex::escape(whole.as_str()));
