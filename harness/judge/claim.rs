@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::condition::{Condition, words};
 use super::finding::{Finding, Outcome};
 use super::kept::Kept;
-use super::observed::Observed;
+use super::observed::{Observed, resulting_name};
 use super::reach::{Arrivals, Reach, Stay};
 use super::walk::Walk;
 use super::way::{Renewal, Way};
@@ -296,7 +296,7 @@ fn reached(claim: &Claim, fact: &Fact, window: Window, observed: &Observed) -> V
         },
         Fact::Applications(fact) => {
             let named = |names: &[String]| {
-                names.iter().map(|name| observed.resulting_name(name)).collect::<Vec<_>>()
+                names.iter().map(|name| resulting_name(name)).collect::<Vec<_>>()
             };
             let conditions = [
                 fact.exactly.as_ref().map(|names| Condition::Exactly(named(names))),
