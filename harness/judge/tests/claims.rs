@@ -80,6 +80,18 @@ fn facts_beside_each_other_are_true_at_once() {
 }
 
 #[test]
+fn a_fact_without_a_time_may_take_as_long_as_those_beside_it() {
+    let fact =
+        "{ transitions: [{ to: Connected, within: 20s }], status: { connectionError: empty } }";
+    passed(&expect(fact, |story| {
+        story.at(15_000).paired();
+    }));
+    only_finding(&expect("{ status: { connectionError: empty } }", |story| {
+        story.at(15_000).paired();
+    }));
+}
+
+#[test]
 fn status_has_or_has_no_error() {
     let fact = "{ status: { connectionError: empty, synchronizationError: present } }";
     let failing = |story: &mut Story| {
