@@ -114,7 +114,7 @@ impl Watched {
         for fact in &mut self.facts {
             match &mut fact.machine {
                 Machine::Walk(machine) => machine.see(observed),
-                Machine::Reach(machine) => machine.see(observed),
+                Machine::Reach(machine) => machine.see(entry, observed),
                 Machine::Stay(machine) => machine.see(observed),
                 Machine::Arrivals(machine) => machine.see(entry),
                 Machine::Way(machine) => machine.advance(observed.now, observed),
