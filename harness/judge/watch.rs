@@ -51,14 +51,7 @@ impl Watch {
     #[must_use]
     pub fn new(scenario: Arc<Scenario>, terms: Terms) -> Self {
         let spec = &scenario.spec;
-        let mut observed = Observed::new(Arc::new(terms));
-        observed.names_are_normalised = spec
-            .given
-            .director
-            .runtime
-            .labels
-            .get("isNormalized")
-            .is_some_and(|value| value == "true");
+        let observed = Observed::new(Arc::new(terms));
         let promises = spec.always.0.iter().chain(&spec.afterwards.0);
         let promises = promises.map(Watched::kept).collect();
         Self {
