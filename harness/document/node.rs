@@ -99,12 +99,6 @@ impl Node {
         T::deserialize(Reader::new(self)).map_err(|problem: Problem| problem.at(self.at))
     }
 
-    /// What serde reads this part of a document from.
-    #[must_use]
-    pub fn reader(&self) -> impl for<'de> Deserializer<'de, Error = Problem> + '_ {
-        Reader::new(self)
-    }
-
     /// Reads what only the caller knows how to read, such as a type that depends on another key.
     ///
     /// # Errors

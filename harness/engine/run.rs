@@ -146,7 +146,7 @@ fn landscape(given: &Given) -> LandscapeFile {
             labels: given.director.runtime.labels.clone(),
             ..RuntimeFile::default()
         }],
-        applications: crate::compass::Applications::from(given.director.applications.names().into_iter().map(crate::compass::Application::named).collect::<Vec<_>>()),
+        applications: given.director.applications.clone(),
         certificates: CertificatesFile {
             valid_for: valid_for.map_or(defaults.valid_for, |life| signed(life.duration())),
             ..defaults

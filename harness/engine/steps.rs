@@ -177,7 +177,7 @@ impl<'w> Stage<'w> {
         let landscape = self.world.compass.landscape();
         match change {
             Change::Director(DirectorChange::AddApplications(applications)) => {
-                landscape.add_applications(&Applications::from(applications.iter().map(|a| crate::compass::Application::named(a.name.value.clone())).collect::<Vec<_>>()))
+                landscape.add_applications(&Applications::from(applications.clone()))
             }
             Change::Director(DirectorChange::RemoveApplications(names)) => {
                 let names: Vec<_> = names.0.iter().map(|name| name.value.clone()).collect();

@@ -144,6 +144,19 @@ impl Watched {
         self.decide(observed);
     }
 
+    /// The run is over.
+    pub(super) fn end(&mut self, observed: &Observed) {
+        if self.decided.is_some() {
+            return;
+        }
+        for fact in &mut self.facts {
+            if let Machine::Kept(machine) = &mut fact.machine {
+                machine.end(observed);
+            }
+        }
+        self.decide(observed);
+    }
+
     /// What was decided stays decided: later entries belong to later steps.
     fn decide(&mut self, observed: &Observed) {
         let outcome = self.together(observed);

@@ -30,7 +30,7 @@ pub(super) struct Invariants {
     connected: Option<u64>,
     /// The entry of the last establishing: a certificate for a token.
     established: Option<u64>,
-    /// The revision with the last attempt to synchronise.
+    /// The request by which the agent told of its last attempt to synchronise.
     attempted: u64,
 }
 
@@ -49,6 +49,8 @@ struct CertificateWatch {
 /// What STAT-11 remembers.
 #[derive(Debug, Default)]
 struct Rewrites {
+    /// The question to the Director with which the round began.
+    began: u64,
     in_this_round: u32,
 }
 
@@ -66,7 +68,7 @@ impl Invariants {
                 if request.peer == Peer::Director
                     && request.operations.iter().any(|field| field == "applicationsForRuntime")
                 {
-                    self.rewrites.in_this_round = 0;
+                    self.rewrites = Rewrites { began: entry.seq, in_this_round: 0 };
                 }
                 if let Identity::Certificate { number } = request.identity {
                     self.check_shown(number, observed);
@@ -112,7 +114,7 @@ impl Invariants {
             ("STAT-02", before.and_then(|before| rules::no_time_goes_back(before, now))),
             ("STAT-03", rules::times_are_in_order(now)),
             ("STAT-04", rules::failure_has_its_error(now)),
-            ("STAT-05", self.synchronized_is_true(before, now, observed)),
+            ("STAT-05", rules::synchronized_is_clean(now)),
             ("STAT-06", rules::no_stale_connection_error(now)),
             ("STAT-07", self.certificate_is_described(before, now, observed)),
             ("STAT-08", self.transition_is_legal(before, now, observed)),
@@ -125,15 +127,12 @@ impl Invariants {
                 self.broken(id, words, observed);
             }
         }
-        if now.last_attempt() != before.and_then(Connection::last_attempt) {
-            self.attempted = now.seq;
-        }
         if now.state() == Some(State::Connected)
             && before.is_none_or(|before| before.state() != Some(State::Connected))
         {
             self.connected = Some(now.seq);
         }
-        if observed.agent_wrote == Some(now.seq) {
+        if observed.by_agent {
             self.certificate.fresh = false;
         }
     }
@@ -154,38 +153,6 @@ impl Invariants {
         if let Some(words) = rules::key_and_certificate_belong_together(&revision.secret) {
             self.broken("CERT-05", words, observed);
         }
-    }
-
-    /// STAT-05: no error, and a fetch that succeeded in the same round.
-    fn synchronized_is_true(
-        &self,
-        before: Option<&Connection>,
-        now: &Connection,
-        observed: &Observed,
-    ) -> Option<String> {
-        if now.state() != Some(State::Synchronized) {
-            return None;
-        }
-        if let Some(error) = now.synchronization_error() {
-            return Some(format!("`Synchronized` with the error `{error}`"));
-        }
-        let (fetch, attempt) =
-            (now.time("/status/synchronizationStatus/lastSuccessfulFetch"), now.last_attempt());
-        if !rules::about_the_same(fetch, attempt) {
-            return Some(
-                "`Synchronized`, and the last attempt is not the last successful fetch".into(),
-            );
-        }
-        // The same attempt once more (a flag, another writer) claims nothing new.
-        let again = before.is_some_and(|before| {
-            before.state() == Some(State::Synchronized) && before.last_attempt() == attempt
-        });
-        let fetched = observed.fetched.is_some_and(|fetched| fetched > self.attempted);
-        (!again && !fetched).then(|| {
-            "`Synchronized`, and the Director answered no question for applications since the \
-             attempt before"
-                .into()
-        })
     }
 
     /// STAT-07: the certificate in the Secret. The Secret is written first, so for a moment the
@@ -213,9 +180,9 @@ impl Invariants {
             return None;
         }
         let unchanged = before.is_some_and(|before| before.certificate() == reported);
-        let by_agent = observed.agent_wrote == Some(now.seq);
         let failed = now.state() == Some(State::ConnectionMaintenanceFailed);
-        let moment_before = unchanged && is(watch.previous) && (!by_agent || watch.fresh || failed);
+        let kept = unchanged && (!observed.by_agent || failed);
+        let moment_before = is(watch.previous) && (watch.fresh || kept);
         (!moment_before).then(|| {
             let words = reported.map_or_else(
                 || "no certificate".to_owned(),
@@ -267,13 +234,28 @@ impl Invariants {
         }
     }
 
-    /// STAT-10 and STAT-11, for a revision that is known to be the agent's.
+    /// STAT-05, STAT-10 and STAT-11, for a revision that is known to be the agent's.
     fn check_write(&mut self, write: &AgentWrite, observed: &Observed) {
-        let (Some(before), Some(after)) = (&write.before, &write.after) else { return };
+        let Some(after) = &write.after else { return };
+        let attempt = |object: &Arc<serde_json::Value>| {
+            object.pointer("/status/synchronizationStatus/lastAttempt").cloned()
+        };
+        if attempt(after) != write.before.as_ref().and_then(attempt) {
+            let state = after.pointer("/status/connectionState");
+            let fetched = write.asked.fetched.is_some_and(|fetched| fetched > self.attempted);
+            if state.is_some_and(|state| state == State::Synchronized.word()) && !fetched {
+                let words = "`Synchronized`, and the Director answered no question for applications \
+                             since the attempt before";
+                self.broken("STAT-05", words.into(), observed);
+            }
+            self.attempted = self.attempted.max(write.asked.seq);
+        }
+        let Some(before) = &write.before else { return };
         if let Some(words) = rules::writes_only_its_own(before, after) {
             self.broken("STAT-10", words, observed);
         }
-        if rules::says_nothing_new(before, after) {
+        // One from the round before may become known only now.
+        if write.asked.seq > self.rewrites.began && rules::says_nothing_new(before, after) {
             self.rewrites.in_this_round += 1;
             if self.rewrites.in_this_round > 1 {
                 let count = self.rewrites.in_this_round;

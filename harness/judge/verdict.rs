@@ -93,6 +93,16 @@ pub struct StepVerdict {
     pub result: Option<StepResult>,
 }
 
+pub(super) fn is_must(id: &str) -> bool {
+    catalogue().find(id).is_none_or(|requirement| requirement.level == Level::Must)
+}
+
+/// Whether a scenario can fail anybody. A level is a property of the requirement: one that proves
+/// nothing that must be can only remark.
+pub(super) fn binding(scenario: &Scenario) -> bool {
+    scenario.metadata.proves.iter().any(|id| is_must(&id.value))
+}
+
 /// What the verdict is made of.
 pub(super) struct Grounds {
     pub findings: Vec<Finding>,
@@ -108,20 +118,17 @@ pub(super) struct Grounds {
 
 impl Grounds {
     pub(super) fn verdict(self, scenario: &Scenario) -> Verdict {
-        let must = |id: &str| {
-            catalogue().find(id).is_none_or(|requirement| requirement.level == Level::Must)
-        };
         let (failing, deviating): (Vec<Finding>, Vec<Finding>) = self
             .invariants
             .into_iter()
-            .partition(|finding| finding.requirement.as_deref().is_none_or(must));
-        // A level is a property of the requirement: a scenario that proves nothing that must be
-        // cannot fail anybody.
+            .partition(|finding| finding.requirement.as_deref().is_none_or(is_must));
         let proves = &scenario.metadata.proves;
-        let binding = proves.iter().any(|id| must(&id.value));
         let claims_hold = self.findings.is_empty();
-        let (mut findings, mut remarks) =
-            if binding { (self.findings, Vec::new()) } else { (Vec::new(), self.findings) };
+        let (mut findings, mut remarks) = if binding(scenario) {
+            (self.findings, Vec::new())
+        } else {
+            (Vec::new(), self.findings)
+        };
         findings.extend(failing);
         remarks.extend(deviating);
         let judgement = if let Some(reason) = self.lost {

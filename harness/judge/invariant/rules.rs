@@ -88,6 +88,19 @@ pub(super) fn failure_has_its_error(now: &Connection) -> Option<String> {
     error.is_none().then(|| format!("`{}` without {place}", now.state_name()))
 }
 
+/// STAT-05: no error, and the attempt is the fetch; whether there was one, the Director knows.
+pub(super) fn synchronized_is_clean(now: &Connection) -> Option<String> {
+    if now.state() != Some(State::Synchronized) {
+        return None;
+    }
+    if let Some(error) = now.synchronization_error() {
+        return Some(format!("`Synchronized` with the error `{error}`"));
+    }
+    let fetch = now.time("/status/synchronizationStatus/lastSuccessfulFetch");
+    (!about_the_same(fetch, now.last_attempt()))
+        .then(|| "`Synchronized`, and the last attempt is not the last successful fetch".into())
+}
+
 /// STAT-06.
 pub(super) fn no_stale_connection_error(now: &Connection) -> Option<String> {
     let well = matches!(now.state()?, State::Connected | State::Synchronized);

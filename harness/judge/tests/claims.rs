@@ -198,6 +198,23 @@ fn requests_are_forbidden_before_a_moment() {
         story.fetch().paired();
     });
     assert_eq!(only_finding(&early).observed, "a request for applicationsForRuntime at compass");
+    let never_connected = always(fact, |story| {
+        story.fetch();
+    });
+    only_finding(&never_connected);
+    // The agent writes `Connected` and goes on at once; the watch brings the revision later.
+    let mut story = Story::new();
+    story.began().paired();
+    let (revision, answer) = (story.entries.len() - 2, story.entries.len() - 1);
+    story.fetch().done();
+    let order: Vec<usize> = (0..revision).chain(answer..story.entries.len() - 1).collect();
+    let mut late: Vec<Event> = order.iter().map(|n| story.entries[*n].event.clone()).collect();
+    late.push(story.entries[revision].event.clone());
+    late.push(story.entries[story.entries.len() - 1].event.clone());
+    for (entry, event) in story.entries.iter_mut().zip(late) {
+        *entry = Arc::new(Entry { event, ..**entry });
+    }
+    passed(&story.judged(&scenario(&format!("- {fact}"), "- start: agent")));
 }
 
 #[test]

@@ -210,11 +210,42 @@ fn a_promise_that_is_broken_is_known_at_once_and_stays_so() {
         watch.see(entry);
     }
     assert_eq!(watch.findings().len(), 1);
+    let mut remark = Story::new();
+    remark.began().paired().connection(json!({"status": {"connectionStatus": {"error": "old"}}}));
+    let mut deviating = Watch::new(Arc::new(scenario.clone()), terms());
+    remark.entries.iter().for_each(|entry| deviating.see(entry));
+    assert!(deviating.findings().is_empty(), "a deviation from STAT-06 stops nobody");
     story.paired().done();
     let verdict = story.judged(&scenario);
     let finding = only_finding(&verdict);
     assert_eq!(finding.claim, "No failure");
     assert_eq!(finding.observed, "the state is ConnectionFailed");
+}
+
+#[test]
+fn what_an_agent_writes_while_it_is_told_to_end_breaks_no_promise() {
+    let always = "- state: { never: [ConnectionMaintenanceFailed] }";
+    let scenario = scenario(always, "- start: agent\n- expect: { state: Synchronized }");
+    let tell = |told_early: bool| {
+        let told = AgentEvent::Told { signal: "SIGTERM".into() };
+        let mut story = Story::new();
+        story.act().began().paired().synchronized();
+        if !told_early {
+            story.done();
+        }
+        story.push(told);
+        let now = story.clock();
+        story.written(json!({"status": {
+            "connectionState": "ConnectionMaintenanceFailed",
+            "connectionStatus": {"lastSync": now, "error": "context canceled"},
+        }}));
+        if told_early {
+            story.done();
+        }
+        story.judged(&scenario)
+    };
+    passed(&tell(false));
+    only_finding(&tell(true));
 }
 
 #[test]
