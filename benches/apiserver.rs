@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use compass_harness::cluster::embedded::Server;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -67,6 +67,14 @@ async fn touch(api: &Api<DynamicObject>, name: &str, value: u64) {
     let patch =
         Patch::Merge(json!({ "spec": { "managementInfo": { "directorUrl": value.to_string() } } }));
     black_box(api.patch(name, &PatchParams::default(), &patch).await.expect("the object is there"));
+}
+
+/// All benches of this subject.
+pub(crate) fn define(criterion: &mut Criterion) {
+    start(criterion);
+    updates(criterion);
+    watch(criterion);
+    lists(criterion);
 }
 
 fn start(criterion: &mut Criterion) {
@@ -240,6 +248,3 @@ fn resident() -> usize {
 fn report(text: &str) {
     eprintln!("{text}");
 }
-
-criterion_group!(benches, start, updates, watch, lists);
-criterion_main!(benches);
