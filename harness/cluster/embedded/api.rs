@@ -286,9 +286,8 @@ async fn serve(
     if !target.subresource.is_empty() {
         return subresource(api, call, &target, accepted);
     }
-    let show = |written: super::write::Written| {
-        output::object(call, &resource, accepted, written.code, &written.object)
-    };
+    let show =
+        |written: super::write::Written| output::written(call, &resource, accepted, &written);
     match (call.method.as_str(), target.name.is_empty()) {
         ("GET", _) if watched || (target.name.is_empty() && watch::asked(call)) => {
             let stream = watch::open(Arc::clone(api), call, target, accepted).await?;
@@ -439,12 +438,10 @@ fn subresource(
             output::stored(call, resource, accepted, &*stored()?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "PUT") => {
-            let written = update::update(api, call, target)?;
-            output::object(call, resource, accepted, written.code, &written.object)
+            output::written(call, resource, accepted, &update::update(api, call, target)?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "PATCH") => {
-            let written = patching::patch(api, call, target)?;
-            output::object(call, resource, accepted, written.code, &written.object)
+            output::written(call, resource, accepted, &patching::patch(api, call, target)?)
         }
         _ => {
             stored()?;

@@ -88,8 +88,7 @@ pub(super) fn store_new(
         return Err(Status::already_exists(resource, &name, terminating));
     }
     if dry_run {
-        return Ok(Written { code: 201, object });
+        return Ok(Written::unstored(201, object));
     }
-    let stored = write::put(writer, resource, &key(&target.namespace, &name), object);
-    Ok(Written { code: 201, object: write::load(resource, &stored) })
+    Ok(write::put(writer, resource, &key(&target.namespace, &name), object, 201))
 }

@@ -115,17 +115,15 @@ fn counts(resource: &Resource, old: &Value, new: &Value) -> bool {
             .any(|key| old.get(key) != new.get(key));
         return whole || annotations;
     }
-    let rest = |object: &Value| -> Map<String, Value> {
-        let fields = object.as_object().into_iter().flatten();
-        fields
-            .filter(|(key, _)| {
-                !(matches!(key.as_str(), "metadata" | "apiVersion" | "kind")
-                    || resource.has("status") && *key == "status")
-            })
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+    let counted = |key: &str| {
+        !(matches!(key, "metadata" | "apiVersion" | "kind")
+            || resource.has("status") && key == "status")
     };
-    rest(old) != rest(new)
+    let fields = |object: &Value| {
+        object.as_object().map_or(0, |map| map.keys().filter(|key| counted(key)).count())
+    };
+    let same = |(key, value): (&String, &Value)| !counted(key) || new.get(key) == Some(value);
+    fields(old) != fields(new) || !old.as_object().into_iter().flatten().all(same)
 }
 
 /// Checks the metadata of an object that is being created.

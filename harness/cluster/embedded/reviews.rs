@@ -325,7 +325,7 @@ pub(super) fn bind(
         return Err(Status::conflict(pods, name, &text));
     }
     pod["spec"]["nodeName"] = object["target"]["name"].clone();
-    write::put(&writer, pods, &pod_key, pod);
+    write::put(&writer, pods, &pod_key, pod, 201);
     Ok(
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }),
     )

@@ -6,12 +6,33 @@ use super::super::status::Cause;
 use super::formats;
 use super::{Additional, Schema, join};
 
+/// Checks a whole object; its metadata is checked by rules of its own.
+pub(in super::super) fn validate_object(
+    schema: &Schema,
+    value: &Value,
+    old: Option<&Value>,
+    causes: &mut Vec<Cause>,
+) {
+    check(schema, value, old, "", true, causes);
+}
+
 /// Checks a value. Where `old` is the same value, it was accepted before and stays accepted.
 pub(in super::super) fn validate(
     schema: &Schema,
     value: &Value,
     old: Option<&Value>,
     path: &str,
+    causes: &mut Vec<Cause>,
+) {
+    check(schema, value, old, path, false, causes);
+}
+
+fn check(
+    schema: &Schema,
+    value: &Value,
+    old: Option<&Value>,
+    path: &str,
+    root: bool,
     causes: &mut Vec<Cause>,
 ) {
     if old == Some(value) || value.is_null() && schema.nullable {
@@ -36,7 +57,7 @@ pub(in super::super) fn validate(
                     causes.push(Cause::required(join(path, name), ""));
                 }
             }
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(key, _)| !(root && *key == "metadata")) {
                 let old = old.and_then(|old| old.get(key));
                 match (schema.properties.get(key), &schema.additional) {
                     (Some(inner), _) => validate(inner, value, old, &join(path, key), causes),
