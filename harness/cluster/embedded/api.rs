@@ -423,9 +423,7 @@ fn subresource(
         }
         ("eviction", "POST") => {
             stored()?;
-            let object =
-                delete::delete(api, &Call { body: Bytes::new(), ..replica(call) }, target)?;
-            let _ = object;
+            delete::delete(api, &without_body(call), target)?;
             let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
             output::object(call, resource, accepted, 201, &body)
         }
@@ -453,7 +451,7 @@ fn subresource(
 }
 
 /// A request like another one, without its body.
-fn replica(call: &Call) -> Call {
+fn without_body(call: &Call) -> Call {
     Call {
         method: call.method.clone(),
         path: call.path.clone(),

@@ -332,7 +332,7 @@ pub(super) fn delete_collection(
     let options = options(call)?;
     let selection = Selection::read(call, target)?;
     let writer = api.store().write();
-    let page = list::page(api, call, target, &selection)?;
+    let page = list::page(api, target, &selection)?;
     for item in &page.items {
         remove(api, &writer, &target.resource, &item.key, &options)?;
     }

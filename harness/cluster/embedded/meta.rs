@@ -301,8 +301,9 @@ pub(super) fn warnings(
     let mut warnings = Vec::new();
     let list = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let mut kept: Vec<Value> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
     for owner in list {
-        if kept.contains(&owner) {
+        if !seen.insert(owner.to_string()) {
             let uid = owner["uid"].as_str().unwrap_or_default();
             warnings.push(format!(
                 ".metadata.ownerReferences contains duplicate entries, API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uid}"

@@ -254,9 +254,9 @@ fn apply(
             }
         }
     })?;
-    let shown = applied.object.clone();
+    let shown = applied.clone();
     let refuse = |text: String| decode::refuse_patch(&shown, &text);
-    let parsed = Parsed { value: applied.object, duplicates: Vec::new() };
+    let parsed = Parsed { value: applied, duplicates: Vec::new() };
     let mut object = decode::normalise(call, resource, parsed, options.strictness, &refuse)?;
     write::check_address(target, &mut object)?;
     match (stored, old) {

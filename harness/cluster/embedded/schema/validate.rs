@@ -1,5 +1,7 @@
 //! Checks values against a structural schema, with the causes that kube-apiserver gives.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::status::Cause;
@@ -78,8 +80,9 @@ fn check(
                 causes,
             );
             if let Some(inner) = &schema.items {
+                let before = by_keys(schema, old);
                 for (index, value) in list.iter().enumerate() {
-                    let old = old.and_then(|old| same_element(schema, value, old));
+                    let old = before.get(&keys_of(schema, value)).copied();
                     validate(inner, value, old, &format!("{path}[{index}]"), causes);
                 }
             }
@@ -88,14 +91,19 @@ fn check(
     }
 }
 
-/// The element of the old list with the keys of this one.
-fn same_element<'a>(schema: &Schema, value: &Value, old: &'a Value) -> Option<&'a Value> {
-    if schema.list_type != "map" {
-        return None;
-    }
-    old.as_array()?
+/// The elements of the old list by their keys, where the list has any.
+fn by_keys<'a>(schema: &Schema, old: Option<&'a Value>) -> BTreeMap<String, &'a Value> {
+    let list = old.and_then(Value::as_array).filter(|_| schema.list_type == "map");
+    list.into_iter().flatten().map(|value| (keys_of(schema, value), value)).collect()
+}
+
+fn keys_of(schema: &Schema, value: &Value) -> String {
+    let keys: Vec<String> = schema
+        .map_keys
         .iter()
-        .find(|one| schema.map_keys.iter().all(|key| one.get(key) == value.get(key)))
+        .map(|key| value.get(key).unwrap_or(&Value::Null).to_string())
+        .collect();
+    keys.join(",")
 }
 
 fn check_type(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) -> bool {
