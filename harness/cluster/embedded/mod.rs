@@ -24,6 +24,7 @@ mod decode;
 mod definitions;
 mod delete;
 mod discovery;
+mod escalation;
 mod events;
 mod fields;
 mod furnish;

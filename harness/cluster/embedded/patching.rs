@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::api::Api;
 use super::create::store_new;
 use super::decode;
+use super::escalation;
 use super::fields::{self, Refusal};
 use super::json::{Parsed, parse, parse_yaml};
 use super::kinds::Resource;
@@ -63,6 +64,7 @@ pub(super) fn patch(api: &Api, call: &Call, target: &Target) -> Result<Written, 
         }
         let again = || change(&kind, resource, &old, &body).unwrap_or_default();
         let object = finish(call, target, patched, &body.duplicates, options.strictness, &again)?;
+        escalation::check(api, &call.user, resource, &object)?;
         let mut object = object;
         let author = write::author(call, target);
         fields::update(write::node(resource), &old, &mut object, &author, false);
@@ -259,6 +261,7 @@ fn apply(
     let parsed = Parsed { value: applied, duplicates: Vec::new() };
     let mut object = decode::normalise(call, resource, parsed, options.strictness, &refuse)?;
     write::check_address(target, &mut object)?;
+    escalation::check(api, &call.user, resource, &object)?;
     match (stored, old) {
         (Some(stored), Some(old)) => {
             let version = asked_version

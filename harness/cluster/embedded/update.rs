@@ -8,6 +8,7 @@ use super::api::Api;
 use super::builtin;
 use super::create::store_new;
 use super::decode;
+use super::escalation;
 use super::fields;
 use super::meta;
 use super::request::{Call, Target, WriteOptions};
@@ -22,6 +23,7 @@ pub(super) fn update(api: &Api, call: &Call, target: &Target) -> Result<Written,
     let mut object = decode::body(call, resource, options.strictness)?;
     write::check_address(target, &mut object)?;
     write::check_name(target, &object)?;
+    escalation::check(api, &call.user, resource, &object)?;
     let author = write::author(call, target);
     let node = write::node(resource);
     let writer = api.store().write();
