@@ -245,8 +245,31 @@ async fn dependents_go_with_their_owner_and_content_with_its_namespace() -> Outc
     dependent.metadata.owner_references = Some(serde_json::from_value(reference)?);
     maps.create(&PostParams::default(), &dependent).await?;
     maps.delete("owner", &DeleteParams::default()).await?;
-    let gone = wait::await_condition(maps, "dependent", |map: Option<&ConfigMap>| map.is_none());
+    let gone =
+        wait::await_condition(maps.clone(), "dependent", |map: Option<&ConfigMap>| map.is_none());
     tokio::time::timeout(SOON, gone).await??;
+
+    // An owner whose dependents are to be kept lets go of them; one that goes last waits for them.
+    for (policy, kept) in [("Orphan", true), ("Foreground", false)] {
+        let owner = maps.create(&PostParams::default(), &config_map("owner", "1")).await?;
+        let reference = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid,
+            "blockOwnerDeletion": true,
+        }]);
+        dependent.metadata.owner_references = Some(serde_json::from_value(reference)?);
+        maps.create(&PostParams::default(), &dependent).await?;
+        let parameters = if kept { DeleteParams::orphan() } else { DeleteParams::foreground() };
+        maps.delete("owner", &parameters).await?;
+        let gone =
+            wait::await_condition(maps.clone(), "owner", |map: Option<&ConfigMap>| map.is_none());
+        tokio::time::timeout(SOON, gone).await??;
+        let found = maps.get_opt("dependent").await?;
+        assert_eq!(found.is_some(), kept, "{policy}");
+        if let Some(found) = found {
+            assert!(found.owner_references().is_empty());
+            maps.delete("dependent", &DeleteParams::default()).await?;
+        }
+    }
 
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = serde_json::from_value(json!({ "metadata": { "name": "short-lived" } }))?;
@@ -280,28 +303,50 @@ async fn a_service_account_may_do_what_its_role_says_and_no_more() -> Outcome {
 
     let mut limited = config(&server).await?;
     limited.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..Default::default() };
-    let agent: Api<Secret> = Api::default_namespaced(Client::try_from(limited)?);
+    let as_agent = Client::try_from(limited)?;
+    let agent: Api<Secret> = Api::default_namespaced(as_agent.clone());
     let refused = agent.list(&ListParams::default()).await.expect_err("nothing is allowed yet");
     let text = "User \"system:serviceaccount:default:agent\" cannot list resource \"secrets\"";
     assert!(
         matches!(refused, kube::Error::Api(status) if status.code == 403 && status.message.contains(text))
     );
 
-    let role = json!({ "metadata": { "name": "reader" }, "rules": [{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["list"] }] });
-    Api::<Role>::default_namespaced(admin.clone())
-        .create(&PostParams::default(), &serde_json::from_value(role)?)
-        .await?;
-    let binding = json!({
-        "metadata": { "name": "reader" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "agent", "namespace": "default" }],
-    });
+    let role = json!({ "metadata": { "name": "reader" }, "rules": [
+        { "apiGroups": [""], "resources": ["secrets"], "verbs": ["list"] } ] });
+    let roles: Api<Role> = Api::default_namespaced(admin.clone());
+    roles.create(&PostParams::default(), &serde_json::from_value(role)?).await?;
     let bindings: Api<RoleBinding> = Api::default_namespaced(admin);
-    bindings.create(&PostParams::default(), &serde_json::from_value(binding)?).await?;
+    let bind = |role: &str| -> Result<RoleBinding, serde_json::Error> {
+        serde_json::from_value(json!({
+            "metadata": { "name": role },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": "agent", "namespace": "default" }],
+        }))
+    };
+    bindings.create(&PostParams::default(), &bind("reader")?).await?;
     agent.list(&ListParams::default()).await?;
     let refused =
         agent.delete("x", &DeleteParams::default()).await.expect_err("only lists are allowed");
     assert!(matches!(refused, kube::Error::Api(status) if status.code == 403));
+
+    // Who may write roles may still not grant more than they have.
+    let more = json!({ "metadata": { "name": "editor" }, "rules": [
+        { "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create"] } ] });
+    roles.create(&PostParams::default(), &serde_json::from_value(more)?).await?;
+    bindings.create(&PostParams::default(), &bind("editor")?).await?;
+    let own: Api<Role> = Api::default_namespaced(as_agent);
+    let grant = |verb: &str| -> Result<Role, serde_json::Error> {
+        let rules = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": [verb] }]);
+        serde_json::from_value(
+            json!({ "metadata": { "name": format!("grant-{verb}") }, "rules": rules }),
+        )
+    };
+    own.create(&PostParams::default(), &grant("list")?).await?;
+    let refused = own.create(&PostParams::default(), &grant("get")?).await;
+    let refused = refused.expect_err("it cannot get secrets itself");
+    assert!(
+        matches!(refused, kube::Error::Api(status) if status.message.contains("permissions not currently held"))
+    );
     server.stop().await;
     Ok(())
 }

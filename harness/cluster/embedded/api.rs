@@ -286,9 +286,8 @@ async fn serve(
     if !target.subresource.is_empty() {
         return subresource(api, call, &target, accepted);
     }
-    let show = |written: super::write::Written| {
-        output::object(call, &resource, accepted, written.code, &written.object)
-    };
+    let show =
+        |written: super::write::Written| output::written(call, &resource, accepted, &written);
     match (call.method.as_str(), target.name.is_empty()) {
         ("GET", _) if watched || (target.name.is_empty() && watch::asked(call)) => {
             let stream = watch::open(Arc::clone(api), call, target, accepted).await?;
@@ -424,9 +423,7 @@ fn subresource(
         }
         ("eviction", "POST") => {
             stored()?;
-            let object =
-                delete::delete(api, &Call { body: Bytes::new(), ..replica(call) }, target)?;
-            let _ = object;
+            delete::delete(api, &without_body(call), target)?;
             let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
             output::object(call, resource, accepted, 201, &body)
         }
@@ -439,12 +436,10 @@ fn subresource(
             output::stored(call, resource, accepted, &*stored()?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "PUT") => {
-            let written = update::update(api, call, target)?;
-            output::object(call, resource, accepted, written.code, &written.object)
+            output::written(call, resource, accepted, &update::update(api, call, target)?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "PATCH") => {
-            let written = patching::patch(api, call, target)?;
-            output::object(call, resource, accepted, written.code, &written.object)
+            output::written(call, resource, accepted, &patching::patch(api, call, target)?)
         }
         _ => {
             stored()?;
@@ -456,7 +451,7 @@ fn subresource(
 }
 
 /// A request like another one, without its body.
-fn replica(call: &Call) -> Call {
+fn without_body(call: &Call) -> Call {
     Call {
         method: call.method.clone(),
         path: call.path.clone(),

@@ -33,6 +33,11 @@ impl Options {
     pub(super) fn with_policy(policy: &str) -> Self {
         Self { policy: Some(policy.to_owned()), ..Self::default() }
     }
+
+    /// Deletes one object and none that has taken its name since.
+    pub(super) fn of(policy: &str, uid: &str) -> Self {
+        Self { uid: Some(uid.to_owned()), ..Self::with_policy(policy) }
+    }
 }
 
 /// What became of an object.
@@ -191,8 +196,7 @@ pub(super) fn remove(
     if options.dry_run {
         return Ok(Deleted::Marked(new));
     }
-    let stored = write::put(writer, resource, key, new);
-    Ok(Deleted::Marked(write::load(resource, &stored)))
+    Ok(Deleted::Marked(write::put(writer, resource, key, new, 200).object))
 }
 
 fn check_preconditions(
@@ -328,7 +332,7 @@ pub(super) fn delete_collection(
     let options = options(call)?;
     let selection = Selection::read(call, target)?;
     let writer = api.store().write();
-    let page = list::page(api, call, target, &selection)?;
+    let page = list::page(api, target, &selection)?;
     for item in &page.items {
         remove(api, &writer, &target.resource, &item.key, &options)?;
     }

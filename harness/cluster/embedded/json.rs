@@ -45,8 +45,9 @@ fn float(value: f64) -> Value {
     Number::from_f64(value).map_or(Value::Null, Value::Number)
 }
 
+/// Where something stands, written out only when somebody wants to read it.
 #[derive(Clone, Copy)]
-enum Path<'a> {
+pub(super) enum Path<'a> {
     Root,
     Key(&'a Self, &'a str),
     Index(&'a Self, usize),

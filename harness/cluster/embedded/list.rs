@@ -189,7 +189,7 @@ pub(super) async fn list(api: &Api, call: &Call, target: &Target) -> Result<Page
     if let Version::NotOlderThan(revision) | Version::Exact(revision) = selection.version {
         wait_for(api, revision).await?;
     }
-    page(api, call, target, &selection)
+    page(api, target, &selection)
 }
 
 /// Waits until a version is there; a 504 when it does not come.
@@ -204,12 +204,7 @@ pub(super) async fn wait_for(api: &Api, revision: u64) -> Result<(), Status> {
 }
 
 /// The page that a selection asks for.
-pub(super) fn page(
-    api: &Api,
-    _call: &Call,
-    target: &Target,
-    selection: &Selection,
-) -> Result<Page, Status> {
+pub(super) fn page(api: &Api, target: &Target, selection: &Selection) -> Result<Page, Status> {
     let collection = &target.resource.collection;
     let prefix =
         if target.namespace.is_empty() { String::new() } else { format!("{}/", target.namespace) };

@@ -115,17 +115,15 @@ fn counts(resource: &Resource, old: &Value, new: &Value) -> bool {
             .any(|key| old.get(key) != new.get(key));
         return whole || annotations;
     }
-    let rest = |object: &Value| -> Map<String, Value> {
-        let fields = object.as_object().into_iter().flatten();
-        fields
-            .filter(|(key, _)| {
-                !(matches!(key.as_str(), "metadata" | "apiVersion" | "kind")
-                    || resource.has("status") && *key == "status")
-            })
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+    let counted = |key: &str| {
+        !(matches!(key, "metadata" | "apiVersion" | "kind")
+            || resource.has("status") && key == "status")
     };
-    rest(old) != rest(new)
+    let fields = |object: &Value| {
+        object.as_object().map_or(0, |map| map.keys().filter(|key| counted(key)).count())
+    };
+    let same = |(key, value): (&String, &Value)| !counted(key) || new.get(key) == Some(value);
+    fields(old) != fields(new) || !old.as_object().into_iter().flatten().all(same)
 }
 
 /// Checks the metadata of an object that is being created.
@@ -303,8 +301,9 @@ pub(super) fn warnings(
     let mut warnings = Vec::new();
     let list = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let mut kept: Vec<Value> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
     for owner in list {
-        if kept.contains(&owner) {
+        if !seen.insert(owner.to_string()) {
             let uid = owner["uid"].as_str().unwrap_or_default();
             warnings.push(format!(
                 ".metadata.ownerReferences contains duplicate entries, API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uid}"

@@ -9,10 +9,10 @@
 //! # }
 //! ```
 //!
-//! A request goes through these files: [`listen`] (socket) → [`api`] (who, may they, what) → [`create`], [`update`],
-//! [`patching`], [`delete`], [`list`], [`watch`] → [`store`] (one counter, sorted maps, logs) → [`output`].
-//! Kinds are JSON with hooks: built-in ones by the table in [`typed`] and the rules in [`builtin`], custom ones by
-//! [`schema`]. [`fields`] is server-side apply. What differs from the real server is listed in `DIFFERENCES.md`.
+//! A request goes through these files: `listen` (socket) → `api` (who, may they, what) → `create`, `update`, `patching`,
+//! `delete`, `list`, `watch` → `store` (one counter, sorted maps, logs) → `output`. Kinds are JSON with hooks: built-in
+//! ones by the table in `typed` and the rules in `builtin`, custom ones by `schema`. `fields` is server-side apply.
+//! What differs from the real server is listed in `DIFFERENCES.md`.
 
 mod api;
 mod auth;
@@ -24,6 +24,7 @@ mod decode;
 mod definitions;
 mod delete;
 mod discovery;
+mod escalation;
 mod events;
 mod fields;
 mod furnish;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::api::Api;
 use super::create::store_new;
 use super::decode;
+use super::escalation;
 use super::fields::{self, Refusal};
 use super::json::{Parsed, parse, parse_yaml};
 use super::kinds::Resource;
@@ -61,7 +62,9 @@ pub(super) fn patch(api: &Api, call: &Call, target: &Target) -> Result<Written, 
         if !patched.is_object() {
             patched = Value::Object(serde_json::Map::new());
         }
-        let object = finish(call, target, &old, patched, body.duplicates, options.strictness)?;
+        let again = || change(&kind, resource, &old, &body).unwrap_or_default();
+        let object = finish(call, target, patched, &body.duplicates, options.strictness, &again)?;
+        escalation::check(api, &call.user, resource, &object)?;
         let mut object = object;
         let author = write::author(call, target);
         fields::update(write::node(resource), &old, &mut object, &author, false);
@@ -139,17 +142,16 @@ fn change(kind: &Kind, resource: &Resource, old: &Value, body: &Parsed) -> Resul
     Ok(object)
 }
 
-/// Brings a patched object into form, and checks that it is still the same one.
+/// Brings a patched object into form, and checks that it is still the same one; `again` makes it once more.
 fn finish(
     call: &Call,
     target: &Target,
-    old: &Value,
     patched: Value,
-    duplicates: Vec<String>,
+    duplicates: &[String],
     strictness: Strictness,
+    again: &dyn Fn() -> Value,
 ) -> Result<Value, Status> {
     let resource = &target.resource;
-    let shown = patched.clone();
     let (version, kind) = (patched["apiVersion"].clone(), patched["kind"].clone());
     if resource.custom().is_some() {
         let own = resource.api_version();
@@ -177,12 +179,12 @@ fn finish(
         );
         return Err(Status::bad_request(text));
     }
-    let parsed = Parsed { value: patched, duplicates };
-    let refuse = |text: String| decode::refuse_patch(&shown, &text);
+    let parsed = Parsed { value: patched, duplicates: duplicates.to_vec() };
+    // The message quotes the whole object, which is made once more for it.
+    let refuse = |text: String| decode::refuse_patch(&again(), &text);
     let mut object = decode::normalise(call, resource, parsed, strictness, &refuse)?;
     write::check_address(target, &mut object)?;
     write::check_name(target, &object)?;
-    let _ = old;
     Ok(object)
 }
 
@@ -254,11 +256,12 @@ fn apply(
             }
         }
     })?;
-    let shown = applied.object.clone();
+    let shown = applied.clone();
     let refuse = |text: String| decode::refuse_patch(&shown, &text);
-    let parsed = Parsed { value: applied.object, duplicates: Vec::new() };
+    let parsed = Parsed { value: applied, duplicates: Vec::new() };
     let mut object = decode::normalise(call, resource, parsed, options.strictness, &refuse)?;
     write::check_address(target, &mut object)?;
+    escalation::check(api, &call.user, resource, &object)?;
     match (stored, old) {
         (Some(stored), Some(old)) => {
             let version = asked_version

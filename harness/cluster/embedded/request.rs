@@ -9,6 +9,9 @@ use super::kinds::Resource;
 use super::status::{Cause, Status};
 use serde_json::json;
 
+/// Bytes of warnings that go with one answer, as far as they need not be cut off inside one.
+const MOST_WARNINGS: usize = 4096;
+
 /// Who asks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct User {
@@ -39,7 +42,8 @@ impl Call {
     pub(super) fn warn(&self, text: impl Into<String>) {
         let text = text.into();
         let mut warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !warnings.contains(&text) {
+        let told: usize = warnings.iter().map(String::len).sum();
+        if told < MOST_WARNINGS && !warnings.contains(&text) {
             warnings.push(text);
         }
     }

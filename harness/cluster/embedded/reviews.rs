@@ -9,7 +9,7 @@ use super::api::Api;
 use super::auth;
 use super::decode;
 use super::fields;
-use super::kinds::{Resource, builtin, builtins};
+use super::kinds::{Resource, builtin};
 use super::meta;
 use super::rbac::{self, Attributes};
 use super::request::{Call, Target, User, WriteOptions, key};
@@ -197,9 +197,7 @@ fn token_review(api: &Api, object: &mut Value) {
 /// POST to `serviceaccounts/<name>/token`.
 pub(super) fn token(api: &Api, call: &Call, target: &Target) -> Result<Value, Status> {
     let options = WriteOptions::read(call, "CreateOptions", false)?;
-    let all = builtins();
     let resource = token_request();
-    let _ = all;
     let mut object = decode::body(call, resource, options.strictness)?;
     let accounts = &target.resource;
     let account = api
@@ -325,7 +323,7 @@ pub(super) fn bind(
         return Err(Status::conflict(pods, name, &text));
     }
     pod["spec"]["nodeName"] = object["target"]["name"].clone();
-    write::put(&writer, pods, &pod_key, pod);
+    write::put(&writer, pods, &pod_key, pod, 201);
     Ok(
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }),
     )

@@ -171,5 +171,5 @@ fn set(
     fields::update(write::node(resource), &old, &mut new, &author, false);
     let main = Target { subresource: String::new(), ..target.clone() };
     let written = replace(&writer, call, &main, &stored, &old, new, options.dry_run)?;
-    Ok(Written { code: 200, object: scale_of(resource, &written.object)? })
+    Ok(Written::unstored(200, scale_of(resource, &written.object)?))
 }

@@ -175,14 +175,10 @@ impl Status {
     /// Validation failures of one object.
     pub(super) fn invalid(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let mut lines: Vec<String> = Vec::new();
-        for cause in causes {
-            let line = cause.line();
-            // An aggregate says the same thing once.
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
-        }
+        // An aggregate says the same thing once.
+        let mut seen = std::collections::BTreeSet::new();
+        let lines: Vec<String> =
+            causes.iter().map(Cause::line).filter(|line| seen.insert(line.clone())).collect();
         let text = match lines.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -25,9 +25,10 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    fn new(mut value: Value, revision: u64) -> Self {
+    /// Writes an object under a revision, which it carries from then on.
+    fn new(value: &mut Value, revision: u64) -> Self {
         value["metadata"]["resourceVersion"] = json!(revision.to_string());
-        let text = serde_json::to_vec(&value).expect("a JSON value is always written");
+        let text = serde_json::to_vec(value).expect("a JSON value is always written");
         Self { revision, text: text.into() }
     }
 
@@ -51,7 +52,7 @@ impl Event {
     /// The old state under the revision of this event: what a watcher gets whose selection the object has left.
     pub(super) fn departed(&self) -> Option<&Stored> {
         let old = self.old.as_ref()?;
-        Some(self.departed.get_or_init(|| Stored::new(old.value(), self.revision)))
+        Some(self.departed.get_or_init(|| Stored::new(&mut old.value(), self.revision)))
     }
 }
 
@@ -263,7 +264,17 @@ impl Writer<'_> {
     }
 
     /// Stores a new state of an object under a new revision.
-    pub(super) fn put(&self, collection: &Arc<str>, key: &str, value: Value) -> Arc<Stored> {
+    pub(super) fn put(&self, collection: &Arc<str>, key: &str, mut value: Value) -> Arc<Stored> {
+        self.put_mut(collection, key, &mut value)
+    }
+
+    /// Stores a new state of an object, which gets its version.
+    pub(super) fn put_mut(
+        &self,
+        collection: &Arc<str>,
+        key: &str,
+        value: &mut Value,
+    ) -> Arc<Stored> {
         let revision = self.store.read().revision + 1;
         // Written before the readers are held up.
         let stored = Arc::new(Stored::new(value, revision));

@@ -21,6 +21,15 @@ use super::typed::Node;
 pub(super) struct Written {
     pub(super) code: u16,
     pub(super) object: Value,
+    /// The same object as it was stored, when it was.
+    pub(super) stored: Option<Arc<Stored>>,
+}
+
+impl Written {
+    /// Something that was not stored: a dry run, or the last state of what is gone.
+    pub(super) fn unstored(code: u16, object: Value) -> Self {
+        Self { code, object, stored: None }
+    }
 }
 
 /// A stored object as a resource shows it, with kind and apiVersion.
@@ -39,16 +48,6 @@ pub(super) fn load(resource: &Resource, stored: &Stored) -> Value {
         schema::shape(&custom.schema, map, &mut unknown);
     }
     value
-}
-
-/// An object in the form in which it is stored.
-pub(super) fn stored_form(resource: &Resource, mut object: Value) -> Value {
-    events::to_stored(resource, &mut object);
-    if let Some(map) = object.as_object_mut() {
-        map.remove("apiVersion");
-        map.remove("kind");
-    }
-    object
 }
 
 /// How objects of a resource are merged.
@@ -122,17 +121,8 @@ pub(super) fn validate(resource: &Resource, object: &Value, old: Option<&Value>)
         return builtin::validate(resource, object, old);
     };
     let mut causes = Vec::new();
-    let bare = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(map) = value.as_object_mut() {
-            map.retain(|key, _| !matches!(key.as_str(), "metadata"));
-        }
-        value
-    };
-    let (object, old) = (bare(object), old.map(bare));
-    schema::validate(&custom.schema, &object, old.as_ref(), "", &mut causes);
-    causes.retain(|cause| !matches!(cause.field.as_str(), "metadata"));
-    schema::list_types(&custom.schema, &object, "", &mut causes);
+    schema::validate_object(&custom.schema, object, old, &mut causes);
+    schema::list_types(&custom.schema, object, "", &mut causes);
     causes
 }
 
@@ -161,9 +151,20 @@ pub(super) fn put(
     writer: &Writer<'_>,
     resource: &Resource,
     key: &str,
-    object: Value,
-) -> Arc<Stored> {
-    writer.put(&resource.collection, key, stored_form(resource, object))
+    mut object: Value,
+    code: u16,
+) -> Written {
+    events::to_stored(resource, &mut object);
+    let kept: Vec<(String, Value)> = ["apiVersion", "kind"]
+        .into_iter()
+        .filter_map(|key| object.as_object_mut().and_then(|map| map.remove_entry(key)))
+        .collect();
+    let stored = writer.put_mut(&resource.collection, key, &mut object);
+    if let Some(map) = object.as_object_mut() {
+        map.extend(kept);
+    }
+    events::from_stored(resource, &mut object);
+    Written { code, object, stored: Some(stored) }
 }
 
 /// The name and namespace of a body must be those of the URL.

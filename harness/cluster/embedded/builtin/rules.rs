@@ -313,8 +313,7 @@ fn binding(resource: &Resource, object: &Value, old: Option<&Value>, causes: &mu
             }
         }
     }
-    if let Some(old) = old.filter(|old| old["roleRef"] != *reference) {
-        let _ = old;
+    if old.is_some_and(|old| old["roleRef"] != *reference) {
         let shown = format!(
             "{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}",
             reference["apiGroup"], reference["kind"], reference["name"]

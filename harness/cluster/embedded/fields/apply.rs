@@ -5,12 +5,8 @@ use serde_json::{Value, json};
 use super::super::typed::Node;
 use super::managers::{Author, Entry, read, update, without_managers, write};
 use super::merge::{merge, prune};
+use super::set::shown;
 use super::{Set, changes, element, element_key, members};
-
-/// What an apply came to.
-pub(in super::super) struct Applied {
-    pub(in super::super) object: Value,
-}
 
 /// Why an apply is refused.
 #[derive(Debug)]
@@ -39,7 +35,7 @@ fn check(node: &Node, value: &Value, path: &str) -> Result<(), String> {
             .iter()
             .try_for_each(|(key, value)| check(inner.resolve(), value, &format!("{path}.{key}"))),
         (Node::Set | Node::Keyed { .. }, Value::Array(list)) => {
-            let mut seen = Vec::new();
+            let mut seen = std::collections::BTreeSet::new();
             for (index, value) in list.iter().enumerate() {
                 let Some(key) = element_key(node, value) else {
                     let keys =
@@ -51,28 +47,18 @@ fn check(node: &Node, value: &Value, path: &str) -> Result<(), String> {
                         names.join(" ")
                     ));
                 };
-                let text = format!(
-                    "{path}{}",
-                    Set { member: false, children: [(key.clone(), member())].into() }.paths()[0]
-                );
+                let shown = shown(&key);
                 if seen.contains(&key) {
-                    return Err(format!(
-                        "duplicate entries for key {}",
-                        text.trim_start_matches(path)
-                    ))
-                    .map_err(|error| format!("{path}: {error}"));
+                    return Err(format!("{path}: duplicate entries for key {shown}"));
                 }
+                let text = format!("{path}{shown}");
                 check(element(node), value, &text)?;
-                seen.push(key);
+                seen.insert(key);
             }
             Ok(())
         }
         _ => Ok(()),
     }
-}
-
-fn member() -> Set {
-    Set { member: true, ..Set::default() }
 }
 
 /// Applies a configuration. `live` is the stored object, or nothing when it is being created.
@@ -83,7 +69,7 @@ pub(in super::super) fn apply(
     configuration: &Value,
     author: &Author,
     force: bool,
-) -> Result<Applied, Refusal> {
+) -> Result<Value, Refusal> {
     let node = node.resolve();
     check(node, configuration, "").map_err(Refusal::Untyped)?;
     let mut base = live.cloned().unwrap_or_else(|| empty.clone());
@@ -144,7 +130,7 @@ pub(in super::super) fn apply(
         set: applied,
     });
     write(&mut object, entries);
-    Ok(Applied { object })
+    Ok(object)
 }
 
 /// A set whose structs count as members, so that they stay while one of their fields does.
@@ -195,10 +181,8 @@ fn refuse(entries: &[Entry], conflicts: &[(usize, Set)]) -> Refusal {
         })
         .collect();
     let noun = if total == 1 { "conflict" } else { "conflicts" };
-    let separator = if lines.len() == 1 { "" } else { "\n" };
-    let message = format!(
-        "Apply failed with {total} {noun}: {}",
-        lines.join(if separator.is_empty() { "" } else { "\n" })
-    );
-    Refusal::Conflicts { message, causes }
+    Refusal::Conflicts {
+        message: format!("Apply failed with {total} {noun}: {}", lines.join("\n")),
+        causes,
+    }
 }

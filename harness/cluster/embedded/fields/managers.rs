@@ -156,8 +156,8 @@ pub(in super::super) fn update(
     if entries.is_empty() && !creating {
         return;
     }
-    let old = without_managers(old);
-    let changes = changes(node, &old, new);
+    // The managed fields of the old object differ too, but they are never tracked.
+    let changes = changes(node, old, new);
     let mut mine = changes.added;
     mine.union(&changes.modified);
     let mut gone = changes.removed;

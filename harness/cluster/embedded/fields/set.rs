@@ -120,7 +120,7 @@ impl Set {
 }
 
 /// One path element in a message.
-fn shown(key: &str) -> String {
+pub(super) fn shown(key: &str) -> String {
     match key.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
         Some(("v", value)) => format!("[={value}]"),

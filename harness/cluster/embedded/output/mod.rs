@@ -24,7 +24,7 @@ use super::status::Status;
 use super::store::Stored;
 use super::table::{self, Include};
 use super::typed;
-use super::write;
+use super::write::{self, Written};
 pub(super) use frames::{bookmark, frame, raw_frame};
 
 /// What goes over the wire.
@@ -124,12 +124,16 @@ fn protobuf_status(value: &Value) -> Vec<u8> {
     envelope(value, raw.unwrap_or_default())
 }
 
-/// JSON, indented where a person reads it.
-fn json_bytes(call: &Call, value: &Value) -> Vec<u8> {
+/// Whether JSON is to be indented: where it was asked for, or where a person reads it.
+fn is_pretty(call: &Call) -> bool {
     let agent = call.header("user-agent").unwrap_or_default();
     let person = ["curl/", "Wget/", "Mozilla/"].iter().any(|prefix| agent.starts_with(prefix));
-    let pretty = call.query.get("pretty").map_or(person, |value| !matches!(value, "0" | "false"));
-    let written = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    call.query.get("pretty").map_or(person, |value| !matches!(value, "0" | "false"))
+}
+
+fn json_bytes(call: &Call, value: &Value) -> Vec<u8> {
+    let written =
+        if is_pretty(call) { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
     let mut bytes = written.expect("a JSON value is always written");
     bytes.push(b'\n');
     bytes
@@ -175,7 +179,7 @@ pub(super) fn object(
         });
     }
     let shown = match accepted.view {
-        View::Whole => value.clone(),
+        View::Whole => return Ok(finish(call, resource, accepted, code, value)),
         View::Table => {
             let include = Include::read(call)?;
             let version = value["metadata"]["resourceVersion"].clone();
@@ -322,10 +326,7 @@ pub(super) fn list(
     if resource.custom().is_some() && metadata.get("continue").is_none() {
         metadata["continue"] = json!("");
     }
-    let plain = accepted.format == Format::Json
-        && call.query.get("pretty").is_none()
-        && is_direct(resource);
-    if plain && !call.header("user-agent").unwrap_or_default().starts_with("curl/") {
+    if is_plain(call, resource, accepted) {
         return Ok(compressed(
             call,
             200,
@@ -396,19 +397,38 @@ pub(super) fn stored(
     accepted: Accepted,
     stored: &Stored,
 ) -> Result<Answer, Status> {
-    let agent = call.header("user-agent").unwrap_or_default();
-    let person = ["curl/", "Wget/", "Mozilla/"].iter().any(|prefix| agent.starts_with(prefix));
-    let plain = accepted == Accepted::JSON
-        && call.query.get("pretty").is_none()
-        && !person
-        && is_direct(resource);
-    if !plain {
-        return object(call, resource, accepted, 200, &write::load(resource, stored));
+    if is_plain(call, resource, accepted) {
+        return Ok(compressed(call, 200, "application/json", direct(resource, stored)));
     }
+    object(call, resource, accepted, 200, &write::load(resource, stored))
+}
+
+/// What a write has come to.
+pub(super) fn written(
+    call: &Call,
+    resource: &Resource,
+    accepted: Accepted,
+    written: &Written,
+) -> Result<Answer, Status> {
+    match &written.stored {
+        Some(stored) if is_plain(call, resource, accepted) => {
+            Ok(compressed(call, written.code, "application/json", direct(resource, stored)))
+        }
+        _ => object(call, resource, accepted, written.code, &written.object),
+    }
+}
+
+/// Whether an object can go out as it is stored: JSON, whole, not for a person.
+fn is_plain(call: &Call, resource: &Resource, accepted: Accepted) -> bool {
+    accepted == Accepted::JSON && is_direct(resource) && !is_pretty(call)
+}
+
+fn direct(resource: &Resource, stored: &Stored) -> Vec<u8> {
     let mut out = prefix(resource);
+    out.reserve(stored.text.len());
     out.extend_from_slice(&stored.text[1..]);
     out.push(b'\n');
-    Ok(compressed(call, 200, "application/json", out))
+    out
 }
 
 /// The head of a watch.

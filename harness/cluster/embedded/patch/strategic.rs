@@ -1,5 +1,7 @@
 //! Strategic merge patch: lists of built-in types are merged by their keys.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 use super::super::typed::{Field, Shape, Type, find};
@@ -61,7 +63,8 @@ fn merge_maps(
         }
         if let Some(field) = key.strip_prefix(DELETE_FROM) {
             if let (Some(Value::Array(list)), Value::Array(gone)) = (target.get_mut(field), value) {
-                list.retain(|one| !gone.contains(one));
+                let gone: BTreeSet<String> = gone.iter().map(Value::to_string).collect();
+                list.retain(|one| !gone.contains(&one.to_string()));
             }
             continue;
         }
@@ -143,13 +146,8 @@ fn merge_list(
 
 /// Lists of plain values: what the patch has comes in front.
 fn merge_values(old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
-    let mut out: Vec<Value> = Vec::new();
-    for value in patch.iter().cloned().chain(old) {
-        if !out.contains(&value) {
-            out.push(value);
-        }
-    }
-    out
+    let mut seen = BTreeSet::new();
+    patch.iter().cloned().chain(old).filter(|value| seen.insert(value.to_string())).collect()
 }
 
 /// A map as Go prints it.
@@ -171,24 +169,34 @@ fn merge_elements(
     old: Vec<Value>,
     patch: &[Value],
 ) -> Result<Vec<Value>, String> {
-    let mut old = old;
     if patch.iter().any(|one| one.get(DIRECTIVE).is_some_and(|d| d == "replace")) {
         let kept = patch.iter().filter(|one| one.get(DIRECTIVE).is_none_or(|d| d != "replace"));
         return Ok(kept.cloned().collect());
     }
+    let id = |value: &Value| value.get(key).map(Value::to_string);
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, value) in old.iter().enumerate() {
+        if let Some(id) = id(value) {
+            places.entry(id).or_insert(at);
+        }
+    }
+    let mut old: Vec<Option<Value>> = old.into_iter().map(Some).collect();
     let mut fresh = Vec::new();
     for value in patch {
         let Value::Object(inner) = value else {
             return Err(format!("expected an object in a list merged by {key}"));
         };
-        let Some(id) = inner.get(key) else {
-            return Err(format!("map: {value} does not contain declared merge key: {key}"));
+        let Some(id) = id(value) else {
+            return Err(format!(
+                "map: {} does not contain declared merge key: {key}",
+                go_map(inner)
+            ));
         };
-        let found = old.iter().position(|one| one.get(key) == Some(id));
+        let found = places.get(&id).and_then(|at| old.get_mut(*at));
         match inner.get(DIRECTIVE).and_then(Value::as_str) {
             Some("delete") => {
-                if let Some(at) = found {
-                    old.remove(at);
+                if let Some(slot) = found {
+                    *slot = None;
                 }
                 continue;
             }
@@ -197,8 +205,8 @@ fn merge_elements(
                 return Err(format!("unknown patch type: {other} in map: {}", go_map(inner)));
             }
         }
-        match found.and_then(|at| old.get_mut(at)) {
-            Some(Value::Object(map)) => merge_maps(t, map, inner, "")?,
+        match found {
+            Some(Some(Value::Object(map))) => merge_maps(t, map, inner, "")?,
             _ => {
                 let mut map = Map::new();
                 merge_maps(t, &mut map, inner, "")?;
@@ -206,23 +214,21 @@ fn merge_elements(
             }
         }
     }
-    fresh.extend(old);
+    fresh.extend(old.into_iter().flatten());
     Ok(fresh)
 }
 
 /// Puts the named elements into the given order; others keep their place between them.
 fn reorder(list: Vec<Value>, order: &[Value], merge_key: &str) -> Vec<Value> {
-    let id = |value: &Value| {
-        if merge_key.is_empty() {
-            value.clone()
-        } else {
-            value.get(merge_key).cloned().unwrap_or_default()
-        }
+    let id = |value: &Value| match merge_key {
+        "" => value.to_string(),
+        key => value.get(key).unwrap_or(&Value::Null).to_string(),
     };
-    let wanted: Vec<Value> = order.iter().map(id).collect();
+    let wanted: BTreeMap<String, usize> =
+        order.iter().enumerate().map(|(at, value)| (id(value), at)).rev().collect();
     let (mut named, others): (Vec<_>, Vec<_>) =
-        list.into_iter().enumerate().partition(|(_, value)| wanted.contains(&id(value)));
-    named.sort_by_key(|(_, value)| wanted.iter().position(|one| *one == id(value)));
+        list.into_iter().enumerate().partition(|(_, value)| wanted.contains_key(&id(value)));
+    named.sort_by_key(|(_, value)| wanted.get(&id(value)).copied());
     let mut named = named.into_iter().peekable();
     let mut others = others.into_iter().peekable();
     let mut out = Vec::new();

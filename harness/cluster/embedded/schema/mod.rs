@@ -9,9 +9,10 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::json::Path;
 use super::typed::{self, Node};
 
-pub(super) use validate::{list_types, validate};
+pub(super) use validate::{list_types, validate, validate_object};
 
 /// One level of a structural schema.
 #[derive(Debug, Default)]
@@ -98,22 +99,22 @@ impl Schema {
     }
 
     /// Removes what the schema does not know and notes the paths.
-    pub(super) fn prune(&self, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
+    fn prune(&self, value: &mut Value, path: Path<'_>, unknown: &mut Vec<String>) {
         match value {
             Value::Object(map) => {
                 map.retain(|key, value| {
-                    let at = join(path, key);
+                    let at = Path::Key(&path, key);
                     let implied =
                         self.embedded && matches!(key.as_str(), "apiVersion" | "kind" | "metadata");
                     match (self.properties.get(key), &self.additional) {
-                        (Some(schema), _) => schema.prune(value, &at, unknown),
+                        (Some(schema), _) => schema.prune(value, at, unknown),
                         (None, Some(Additional::Schema(schema))) => {
-                            schema.prune(value, &at, unknown)
+                            schema.prune(value, at, unknown)
                         }
                         (None, Some(Additional::Any)) => {}
                         (None, None) if self.preserve || implied => {}
                         (None, None) => {
-                            unknown.push(at);
+                            unknown.push(at.to_string());
                             return false;
                         }
                     }
@@ -123,7 +124,7 @@ impl Schema {
             Value::Array(list) => {
                 if let Some(schema) = &self.items {
                     for (index, value) in list.iter_mut().enumerate() {
-                        schema.prune(value, &format!("{path}[{index}]"), unknown);
+                        schema.prune(value, Path::Index(&path, index), unknown);
                     }
                 }
             }
@@ -287,7 +288,7 @@ pub(super) fn shape(schema: &Schema, object: &mut Map<String, Value>, unknown: &
         .filter_map(|key| object.remove_entry(key))
         .collect();
     let mut rest = Value::Object(std::mem::take(object));
-    schema.prune(&mut rest, "", unknown);
+    schema.prune(&mut rest, Path::Root, unknown);
     fill(schema, &mut rest);
     if let Value::Object(map) = rest {
         *object = map;

@@ -1,10 +1,22 @@
 //! Checks values against a structural schema, with the causes that kube-apiserver gives.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::status::Cause;
 use super::formats;
 use super::{Additional, Schema, join};
+
+/// Checks a whole object; its metadata is checked by rules of its own.
+pub(in super::super) fn validate_object(
+    schema: &Schema,
+    value: &Value,
+    old: Option<&Value>,
+    causes: &mut Vec<Cause>,
+) {
+    check(schema, value, old, "", true, causes);
+}
 
 /// Checks a value. Where `old` is the same value, it was accepted before and stays accepted.
 pub(in super::super) fn validate(
@@ -12,6 +24,17 @@ pub(in super::super) fn validate(
     value: &Value,
     old: Option<&Value>,
     path: &str,
+    causes: &mut Vec<Cause>,
+) {
+    check(schema, value, old, path, false, causes);
+}
+
+fn check(
+    schema: &Schema,
+    value: &Value,
+    old: Option<&Value>,
+    path: &str,
+    root: bool,
     causes: &mut Vec<Cause>,
 ) {
     if old == Some(value) || value.is_null() && schema.nullable {
@@ -36,7 +59,7 @@ pub(in super::super) fn validate(
                     causes.push(Cause::required(join(path, name), ""));
                 }
             }
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(key, _)| !(root && *key == "metadata")) {
                 let old = old.and_then(|old| old.get(key));
                 match (schema.properties.get(key), &schema.additional) {
                     (Some(inner), _) => validate(inner, value, old, &join(path, key), causes),
@@ -57,8 +80,9 @@ pub(in super::super) fn validate(
                 causes,
             );
             if let Some(inner) = &schema.items {
+                let before = by_keys(schema, old);
                 for (index, value) in list.iter().enumerate() {
-                    let old = old.and_then(|old| same_element(schema, value, old));
+                    let old = before.get(&keys_of(schema, value)).copied();
                     validate(inner, value, old, &format!("{path}[{index}]"), causes);
                 }
             }
@@ -67,14 +91,19 @@ pub(in super::super) fn validate(
     }
 }
 
-/// The element of the old list with the keys of this one.
-fn same_element<'a>(schema: &Schema, value: &Value, old: &'a Value) -> Option<&'a Value> {
-    if schema.list_type != "map" {
-        return None;
-    }
-    old.as_array()?
+/// The elements of the old list by their keys, where the list has any.
+fn by_keys<'a>(schema: &Schema, old: Option<&'a Value>) -> BTreeMap<String, &'a Value> {
+    let list = old.and_then(Value::as_array).filter(|_| schema.list_type == "map");
+    list.into_iter().flatten().map(|value| (keys_of(schema, value), value)).collect()
+}
+
+fn keys_of(schema: &Schema, value: &Value) -> String {
+    let keys: Vec<String> = schema
+        .map_keys
         .iter()
-        .find(|one| schema.map_keys.iter().all(|key| one.get(key) == value.get(key)))
+        .map(|key| value.get(key).unwrap_or(&Value::Null).to_string())
+        .collect();
+    keys.join(",")
 }
 
 fn check_type(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) -> bool {

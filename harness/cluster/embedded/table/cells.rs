@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::custom::Column;
-use super::super::kinds::Resource;
 
-pub(super) fn builtin_cell(resource: &Resource, cell: &str, object: &Value) -> Value {
+pub(super) fn builtin_cell(cell: &str, object: &Value) -> Value {
     let text = |value: &Value| json!(value.as_str().unwrap_or_default());
     let number = |value: &Value| json!(value.as_i64().unwrap_or(0));
     let (spec, status) = (&object["spec"], &object["status"]);
@@ -100,7 +99,6 @@ pub(super) fn builtin_cell(resource: &Resource, cell: &str, object: &Value) -> V
         }
         path => {
             let found = path.split('.').try_fold(object, |value, key| value.get(key));
-            let _ = resource;
             text(found.unwrap_or(&Value::Null))
         }
     }

@@ -81,6 +81,6 @@ fn cells(resource: &Resource, columns: &[Column], object: &Value) -> Vec<Value> 
             let own = columns.iter().skip(1).map(|column| custom_cell(column, object));
             std::iter::once(json!(name)).chain(own).collect()
         }
-        None => columns.iter().map(|column| builtin_cell(resource, &column.path, object)).collect(),
+        None => columns.iter().map(|column| builtin_cell(&column.path, object)).collect(),
     }
 }
