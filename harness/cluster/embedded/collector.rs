@@ -46,15 +46,25 @@ struct Node {
     orphan: bool,
 }
 
+/// A collection and a key.
+type Place = (Arc<str>, Arc<str>);
+/// The revision that was looked at, the uid, and what matters of the object.
+type Seen = (u64, String, Arc<Node>);
+
 #[derive(Debug, Default)]
 struct Collector {
     /// What was parsed last time, by collection and key: revision and node.
-    seen: BTreeMap<(Arc<str>, Arc<str>), (u64, String, Arc<Node>)>,
+    seen: BTreeMap<Place, Seen>,
 }
 
 fn resources(api: &Api) -> Vec<Arc<Resource>> {
     let mut all: BTreeMap<Arc<str>, Arc<Resource>> = BTreeMap::new();
-    for resource in builtins().resources.values().flat_map(BTreeMap::values).filter(|resource| !resource.traits.review) {
+    for resource in builtins()
+        .resources
+        .values()
+        .flat_map(BTreeMap::values)
+        .filter(|resource| !resource.traits.review)
+    {
         all.entry(Arc::clone(&resource.collection)).or_insert_with(|| Arc::clone(resource));
     }
     for resource in api.custom().values().flat_map(BTreeMap::values).flat_map(BTreeMap::values) {
@@ -76,7 +86,10 @@ impl Collector {
         for resource in resources(api) {
             let objects: Vec<(Arc<str>, Arc<super::store::Stored>)> = {
                 let state = api.store().read();
-                state.range(&resource.collection, "", None).map(|(key, stored)| (Arc::clone(key), Arc::clone(stored))).collect()
+                state
+                    .range(&resource.collection, "", None)
+                    .map(|(key, stored)| (Arc::clone(key), Arc::clone(stored)))
+                    .collect()
             };
             for (key, stored) in objects {
                 let id = (Arc::clone(&resource.collection), Arc::clone(&key));
@@ -95,7 +108,8 @@ impl Collector {
     }
 
     fn collect(&self, api: &Api) {
-        let uids: BTreeMap<&str, &Arc<Node>> = self.seen.values().map(|(_, uid, node)| (uid.as_str(), node)).collect();
+        let uids: BTreeMap<&str, &Arc<Node>> =
+            self.seen.values().map(|(_, uid, node)| (uid.as_str(), node)).collect();
         let mut dependents: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
         for (_, uid, node) in self.seen.values() {
             for (owner, blocks) in &node.owners {
@@ -126,7 +140,8 @@ impl Collector {
             }
         }
         for (_, uid, node) in self.seen.values() {
-            let orphaned = !node.owners.is_empty() && !node.owners.iter().any(|(owner, _)| lives(&uids, node, owner));
+            let orphaned = !node.owners.is_empty()
+                && !node.owners.iter().any(|(owner, _)| lives(&uids, node, owner));
             if orphaned && !touched.contains(uid.as_str()) {
                 remove(api, node, "Background");
             }
@@ -136,7 +151,8 @@ impl Collector {
 
 /// Whether an owner is there, where the dependent can have it: cluster-wide or in the same namespace.
 fn lives(uids: &BTreeMap<&str, &Arc<Node>>, node: &Node, owner: &str) -> bool {
-    uids.get(owner).is_some_and(|owner| owner.namespace.is_empty() || owner.namespace == node.namespace)
+    uids.get(owner)
+        .is_some_and(|owner| owner.namespace.is_empty() || owner.namespace == node.namespace)
 }
 
 fn node(resource: &Arc<Resource>, key: &Arc<str>, object: &Value) -> Node {
@@ -148,7 +164,11 @@ fn node(resource: &Arc<Resource>, key: &Arc<str>, object: &Value) -> Node {
         key: Arc::clone(key),
         namespace: meta::text(object, "namespace").to_owned(),
         owners: owners
-            .filter_map(|owner| owner["uid"].as_str().map(|uid| (uid.to_owned(), owner["blockOwnerDeletion"] == true)))
+            .filter_map(|owner| {
+                owner["uid"]
+                    .as_str()
+                    .map(|uid| (uid.to_owned(), owner["blockOwnerDeletion"] == true))
+            })
             .collect(),
         foreground: terminating && finalizers.contains(&"foregroundDeletion"),
         orphan: terminating && finalizers.contains(&"orphan"),
@@ -158,7 +178,8 @@ fn node(resource: &Arc<Resource>, key: &Arc<str>, object: &Value) -> Node {
 fn remove(api: &Api, node: &Node, policy: &str) {
     let writer = api.store().write();
     // An object that has gone in the meantime needs no deletion.
-    let removed = delete::remove(api, &writer, &node.resource, &node.key, &Options::with_policy(policy));
+    let removed =
+        delete::remove(api, &writer, &node.resource, &node.key, &Options::with_policy(policy));
     drop(writer);
     if removed.is_ok() {
         write::follow(api, &node.resource);
@@ -185,8 +206,11 @@ fn finish(api: &Api, node: &Node, finalizer: &str) {
     let writer = api.store().write();
     let Some(stored) = writer.get(&node.resource.collection, &node.key) else { return };
     let mut object = stored.value();
-    let left: Vec<String> =
-        meta::finalizers(&object).into_iter().filter(|one| *one != finalizer).map(str::to_owned).collect();
+    let left: Vec<String> = meta::finalizers(&object)
+        .into_iter()
+        .filter(|one| *one != finalizer)
+        .map(str::to_owned)
+        .collect();
     if left.is_empty() {
         writer.delete(&node.resource.collection, &node.key);
         drop(writer);
@@ -202,17 +226,29 @@ fn end_namespaces(api: &Api) {
     let ending: Vec<String> = {
         let state = api.store().read();
         let all = state.range("/namespaces", "", None);
-        all.filter(|(_, stored)| meta::is_terminating(&stored.value())).map(|(key, _)| key.to_string()).collect()
+        all.filter(|(_, stored)| meta::is_terminating(&stored.value()))
+            .map(|(key, _)| key.to_string())
+            .collect()
     };
     for namespace in ending {
         let prefix = format!("{namespace}/");
         let mut left = 0;
         for resource in resources(api).iter().filter(|resource| resource.namespaced) {
-            let keys: Vec<Arc<str>> =
-                api.store().read().range(&resource.collection, &prefix, None).map(|(key, _)| Arc::clone(key)).collect();
+            let keys: Vec<Arc<str>> = api
+                .store()
+                .read()
+                .range(&resource.collection, &prefix, None)
+                .map(|(key, _)| Arc::clone(key))
+                .collect();
             for key in keys {
                 let writer = api.store().write();
-                let _ = delete::remove(api, &writer, resource, &key, &Options::with_policy("Background"));
+                let _ = delete::remove(
+                    api,
+                    &writer,
+                    resource,
+                    &key,
+                    &Options::with_policy("Background"),
+                );
                 left += usize::from(writer.get(&resource.collection, &key).is_some());
             }
             write::follow(api, resource);

@@ -26,6 +26,9 @@ mod delete;
 mod discovery;
 mod events;
 mod fields;
+mod furnish;
+#[cfg(test)]
+mod fuzz;
 mod go_json;
 mod json;
 mod kinds;
@@ -118,7 +121,10 @@ pub struct Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("listen", &self.listen).field("bare", &self.bare).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("listen", &self.listen)
+            .field("bare", &self.bare)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,7 +165,11 @@ impl Builder {
         if !self.bare {
             tasks.spawn(collector::run(Arc::clone(&api)));
         }
-        let host = if address.ip().is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())) } else { address };
+        let host = if address.ip().is_unspecified() {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+        } else {
+            address
+        };
         Ok(Server { address, url: format!("https://{host}"), authority, api, tasks })
     }
 }
@@ -206,7 +216,11 @@ impl Server {
     ///
     /// # Errors
     /// When the names cannot stand in a certificate.
-    pub fn client_certificate(&self, user: &str, groups: &[&str]) -> Result<ClientCertificate, rcgen::Error> {
+    pub fn client_certificate(
+        &self,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<ClientCertificate, rcgen::Error> {
         self.authority.client(user, groups)
     }
 

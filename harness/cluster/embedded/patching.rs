@@ -77,7 +77,8 @@ pub(super) fn patch(api: &Api, call: &Call, target: &Target) -> Result<Written, 
 fn read(kind: &Kind, call: &Call) -> Result<Parsed, Status> {
     let parsed = match kind {
         Kind::Apply => {
-            return parse_yaml(&call.body).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
+            return parse_yaml(&call.body)
+                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
         }
         _ => parse(&call.body),
     };
@@ -93,18 +94,27 @@ fn read(kind: &Kind, call: &Call) -> Result<Parsed, Status> {
     };
     match (kind, &parsed.value) {
         (Kind::Json, Value::Array(list)) if list.len() > MOST_OPERATIONS => {
-            let text = format!("Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}", list.len());
+            let text = format!(
+                "Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
+                list.len()
+            );
             Err(Status::too_large(text))
         }
         (Kind::Json, Value::Array(_) | Value::Null) => Ok(parsed),
         (Kind::Json, other) => {
-            let text = format!("json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp", go(other));
+            let text = format!(
+                "json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
+                go(other)
+            );
             Err(Status::bad_request(format!("error decoding patch: {text}")))
         }
         (_, Value::Object(_)) => Ok(parsed),
         (Kind::Merge, Value::Null) => Err(Status::bad_request("Invalid JSON Patch")),
         (_, other) => {
-            let text = format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", go(other));
+            let text = format!(
+                "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                go(other)
+            );
             Err(Status::bad_request(format!("error decoding patch: {text}")))
         }
     }
@@ -160,8 +170,11 @@ fn finish(
             return Err(Status::invalid(given, &resource.group, &target.name, &[cause]));
         }
     } else if kind != *resource.kind || version != *resource.api_version() {
-        let (kind, version) = (kind.as_str().unwrap_or_default(), version.as_str().unwrap_or_default());
-        let text = format!("no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"");
+        let (kind, version) =
+            (kind.as_str().unwrap_or_default(), version.as_str().unwrap_or_default());
+        let text = format!(
+            "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
+        );
         return Err(Status::bad_request(text));
     }
     let parsed = Parsed { value: patched, duplicates };
@@ -174,7 +187,13 @@ fn finish(
 }
 
 /// Server-side apply.
-fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: &Parsed) -> Result<Written, Status> {
+fn apply(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    options: &WriteOptions,
+    body: &Parsed,
+) -> Result<Written, Status> {
     let resource = &target.resource;
     let mut configuration = body.value.clone();
     if !configuration.is_object() {
@@ -185,13 +204,19 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
         let shown = format!("{}, Kind={}", version.unwrap_or_default(), kind.unwrap_or_default());
         return Err(Status::bad_request(format!("invalid object type: {shown}")));
     }
-    if configuration["metadata"].get("managedFields").is_some_and(|list| list.as_array().is_some_and(|l| !l.is_empty())) {
+    if configuration["metadata"]
+        .get("managedFields")
+        .is_some_and(|list| list.as_array().is_some_and(|l| !l.is_empty()))
+    {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    write::check_name(target, &configuration)?;
+    if !meta::text(&configuration, "name").is_empty() {
+        write::check_name(target, &configuration)?;
+    }
     let given = meta::text(&configuration, "namespace");
     if resource.namespaced && !given.is_empty() && given != target.namespace {
-        let text = "the namespace of the provided object does not match the namespace sent on the request";
+        let text =
+            "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(text));
     }
     let namespace = given.to_owned();
@@ -202,6 +227,8 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
     let stored = writer.get(&resource.collection, &target.key());
     let old = stored.as_ref().map(|stored| write::load(resource, stored));
     if old.is_none() {
+        // An object that is there lends its name to a configuration without one.
+        write::check_name(target, &configuration)?;
         if !target.subresource.is_empty() {
             return Err(Status::not_found(resource, &target.name));
         }
@@ -234,7 +261,8 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
     write::check_address(target, &mut object)?;
     match (stored, old) {
         (Some(stored), Some(old)) => {
-            let version = asked_version.map_or_else(|| stored.revision.to_string(), |version| version.to_string());
+            let version = asked_version
+                .map_or_else(|| stored.revision.to_string(), |version| version.to_string());
             meta::of(&mut object).insert("resourceVersion".into(), version.into());
             replace(&writer, call, target, &stored, &old, object, options.dry_run)
         }

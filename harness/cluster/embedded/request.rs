@@ -50,7 +50,13 @@ impl Call {
             return given.to_owned();
         }
         let agent = self.header("user-agent").unwrap_or_default();
-        let name: String = agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+        let name: String = agent
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
         let mut end = name.len().min(128);
         while !name.is_char_boundary(end) {
             end -= 1;
@@ -82,7 +88,8 @@ impl Query {
 
     /// A flag: there and not `0` or `false`.
     pub(super) fn flag(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| !matches!(value, "0" | "false" | "False" | "FALSE" | "f" | "F"))
+        self.get(key)
+            .is_some_and(|value| !matches!(value, "0" | "false" | "False" | "FALSE" | "f" | "F"))
     }
 
     /// A whole number.

@@ -87,7 +87,9 @@ impl Feed {
 
     fn push(&self, event: Event) {
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
-        let size = |event: &Event| event.new.as_ref().or(event.old.as_ref()).map_or(0, |stored| stored.text.len());
+        let size = |event: &Event| {
+            event.new.as_ref().or(event.old.as_ref()).map_or(0, |stored| stored.text.len())
+        };
         log.bytes += size(&event);
         log.events.push_back(Arc::new(event));
         while log.events.len() > LOG_EVENTS || (log.bytes > LOG_BYTES && log.events.len() > 1) {
@@ -158,7 +160,8 @@ impl State {
         };
         let bounds = (Bound::Included(from), Bound::Unbounded);
         let prefix = prefix.to_owned();
-        let found = self.collections.get(collection).map(|found| found.objects.range::<str, _>(bounds));
+        let found =
+            self.collections.get(collection).map(|found| found.objects.range::<str, _>(bounds));
         found.into_iter().flatten().take_while(move |(key, _)| key.starts_with(&prefix))
     }
 
@@ -244,7 +247,10 @@ impl Writer<'_> {
     pub(super) fn open(&self, collection: &Arc<str>) {
         let mut state = self.store.state.write().unwrap_or_else(PoisonError::into_inner);
         let revision = state.revision;
-        state.collections.entry(Arc::clone(collection)).or_insert_with(|| Collection::new(revision));
+        state
+            .collections
+            .entry(Arc::clone(collection))
+            .or_insert_with(|| Collection::new(revision));
     }
 
     /// Forgets a resource and ends its watches.
@@ -274,7 +280,10 @@ impl Writer<'_> {
     fn commit(&self, collection: &Arc<str>, key: &str, revision: u64, new: Option<Arc<Stored>>) {
         let feed = {
             let mut state = self.store.state.write().unwrap_or_else(PoisonError::into_inner);
-            let found = state.collections.entry(Arc::clone(collection)).or_insert_with(|| Collection::new(1));
+            let found = state
+                .collections
+                .entry(Arc::clone(collection))
+                .or_insert_with(|| Collection::new(1));
             let (key, old) = match found.objects.remove_entry(key) {
                 Some((key, old)) => (key, Some(old)),
                 None => (Arc::from(key), None),
@@ -344,6 +353,9 @@ mod tests {
         let feed = store.read().feed("g/things").expect("written to");
         let Found::Events(events) = feed.after(2, 10) else { panic!("in the log") };
         let departed = events[0].departed().expect("it was there").value();
-        assert_eq!((departed["n"].clone(), departed["metadata"]["resourceVersion"].clone()), (json!(1), json!("3")));
+        assert_eq!(
+            (departed["n"].clone(), departed["metadata"]["resourceVersion"].clone()),
+            (json!(1), json!("3"))
+        );
     }
 }

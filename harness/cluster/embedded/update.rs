@@ -49,7 +49,8 @@ fn check_uid(target: &Target, old: &Value, new: &Value) -> Result<(), Status> {
         return Ok(());
     }
     let resource = &target.resource;
-    let group = if resource.custom().is_some() { format!("{}/", resource.group) } else { String::new() };
+    let group =
+        if resource.custom().is_some() { format!("{}/", resource.group) } else { String::new() };
     let path = format!("/registry/{group}{}/{}", resource.plural, target.key());
     let text = format!(
         "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {stored}"
@@ -70,10 +71,16 @@ pub(super) fn replace(
     let resource = &target.resource;
     match meta::version(&new)? {
         None if resource.traits.version_required => {
-            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &json!(0),
+                "must be specified for an update",
+            );
             return Err(Status::invalid(&resource.plural, &resource.group, &target.name, &[cause]));
         }
-        Some(version) if version != stored.revision => return Err(Status::modified(resource, &target.name)),
+        Some(version) if version != stored.revision => {
+            return Err(Status::modified(resource, &target.name));
+        }
         _ => {}
     }
     for warning in meta::warnings(resource, &mut new, Some(old)) {
@@ -117,7 +124,8 @@ fn is_finished(resource: &super::kinds::Resource, old: &Value, new: &Value) -> b
 /// The object without the times of its managed fields: what counts as a change.
 fn without_times(object: &Value) -> Value {
     let mut object = object.clone();
-    if let Some(entries) = object["metadata"].get_mut("managedFields").and_then(Value::as_array_mut) {
+    if let Some(entries) = object["metadata"].get_mut("managedFields").and_then(Value::as_array_mut)
+    {
         for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
             entry.remove("time");
         }

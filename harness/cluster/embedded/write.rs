@@ -62,7 +62,8 @@ pub(super) fn node(resource: &Resource) -> &Node {
 
 /// The empty object of a kind: what a create is compared with.
 pub(super) fn empty(resource: &Resource) -> Value {
-    let mut value = resource.builtin().map_or_else(|| json!({ "metadata": {} }), super::typed::Type::zero);
+    let mut value =
+        resource.builtin().map_or_else(|| json!({ "metadata": {} }), super::typed::Type::zero);
     value["apiVersion"] = json!(resource.api_version());
     value["kind"] = json!(resource.kind);
     value
@@ -156,7 +157,12 @@ pub(super) fn check_custom_kind(resource: &Resource, object: &Value) -> Result<(
 }
 
 /// Stores a new state and shows it.
-pub(super) fn put(writer: &Writer<'_>, resource: &Resource, key: &str, object: Value) -> Arc<Stored> {
+pub(super) fn put(
+    writer: &Writer<'_>,
+    resource: &Resource,
+    key: &str,
+    object: Value,
+) -> Arc<Stored> {
     writer.put(&resource.collection, key, stored_form(resource, object))
 }
 
@@ -169,7 +175,8 @@ pub(super) fn check_address(target: &Target, object: &mut Value) -> Result<(), S
     } else if given.is_empty() {
         meta::of(object).insert("namespace".into(), json!(target.namespace));
     } else if given != target.namespace {
-        let text = "the namespace of the provided object does not match the namespace sent on the request";
+        let text =
+            "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(text));
     }
     Ok(())
@@ -179,11 +186,15 @@ pub(super) fn check_address(target: &Target, object: &mut Value) -> Result<(), S
 pub(super) fn check_name(target: &Target, object: &Value) -> Result<(), Status> {
     let (name, wanted) = (meta::text(object, "name"), &target.name);
     if name.is_empty() {
-        let text = format!("the name of the object ({wanted} based on URL) was undeterminable: name must be provided");
+        let text = format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        );
         return Err(Status::bad_request(text));
     }
     if name != *wanted {
-        let text = format!("the name of the object ({name}) does not match the name on the URL ({wanted})");
+        let text = format!(
+            "the name of the object ({name}) does not match the name on the URL ({wanted})"
+        );
         return Err(Status::bad_request(text));
     }
     Ok(())

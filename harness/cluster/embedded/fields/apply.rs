@@ -35,24 +35,32 @@ fn check(node: &Node, value: &Value, path: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        (Node::Map(inner), Value::Object(map)) => {
-            map.iter().try_for_each(|(key, value)| check(inner.resolve(), value, &format!("{path}.{key}")))
-        }
+        (Node::Map(inner), Value::Object(map)) => map
+            .iter()
+            .try_for_each(|(key, value)| check(inner.resolve(), value, &format!("{path}.{key}"))),
         (Node::Set | Node::Keyed { .. }, Value::Array(list)) => {
             let mut seen = Vec::new();
             for (index, value) in list.iter().enumerate() {
                 let Some(key) = element_key(node, value) else {
-                    let keys = if let Node::Keyed { keys, .. } = node { keys.as_slice() } else { &[] };
-                    let names: Vec<String> = keys.iter().map(|(key, _)| format!("{key:?}")).collect();
+                    let keys =
+                        if let Node::Keyed { keys, .. } = node { keys.as_slice() } else { &[] };
+                    let names: Vec<String> =
+                        keys.iter().map(|(key, _)| format!("{key:?}")).collect();
                     return Err(format!(
                         "{path}: element {index}: associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
                         names.join(" ")
                     ));
                 };
-                let text = format!("{path}{}", Set { member: false, children: [(key.clone(), member())].into() }.paths()[0]);
+                let text = format!(
+                    "{path}{}",
+                    Set { member: false, children: [(key.clone(), member())].into() }.paths()[0]
+                );
                 if seen.contains(&key) {
-                    return Err(format!("duplicate entries for key {}", text.trim_start_matches(path)))
-                        .map_err(|error| format!("{path}: {error}"));
+                    return Err(format!(
+                        "duplicate entries for key {}",
+                        text.trim_start_matches(path)
+                    ))
+                    .map_err(|error| format!("{path}: {error}"));
                 }
                 check(element(node), value, &text)?;
                 seen.push(key);
@@ -92,7 +100,11 @@ pub(in super::super) fn apply(
     let last = entries.iter().find(|entry| entry.is(author, true)).map(|entry| entry.set.clone());
     entries.retain(|entry| !entry.is(author, true));
 
-    let mut object = if live.is_some() { merge(node, Some(&base), configuration) } else { configuration.clone() };
+    let mut object = if live.is_some() {
+        merge(node, Some(&base), configuration)
+    } else {
+        configuration.clone()
+    };
     if let Some(last) = &last {
         let mut kept = named_fields(&applied);
         for entry in &entries {
@@ -119,7 +131,8 @@ pub(in super::super) fn apply(
         entry.set.subtract(&changes.removed);
     }
     let unchanged = base == object;
-    let old_time = live.and_then(|live| read(live).into_iter().find(|e| e.is(author, true)).and_then(|e| e.time));
+    let old_time = live
+        .and_then(|live| read(live).into_iter().find(|e| e.is(author, true)).and_then(|e| e.time));
     // An apply that changes nothing but who owns what does not move the time.
     let time = if unchanged { old_time } else { Some(author.now.clone()) };
     entries.push(Entry {
@@ -183,6 +196,9 @@ fn refuse(entries: &[Entry], conflicts: &[(usize, Set)]) -> Refusal {
         .collect();
     let noun = if total == 1 { "conflict" } else { "conflicts" };
     let separator = if lines.len() == 1 { "" } else { "\n" };
-    let message = format!("Apply failed with {total} {noun}: {}", lines.join(if separator.is_empty() { "" } else { "\n" }));
+    let message = format!(
+        "Apply failed with {total} {noun}: {}",
+        lines.join(if separator.is_empty() { "" } else { "\n" })
+    );
     Refusal::Conflicts { message, causes }
 }

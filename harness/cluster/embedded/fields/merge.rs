@@ -20,7 +20,9 @@ pub(super) fn merge(node: &Node, live: Option<&Value>, applied: &Value) -> Value
             }
             Value::Object(out)
         }
-        (Form::List, Value::Array(left), Value::Array(right)) => Value::Array(merge_lists(node, left, right)),
+        (Form::List, Value::Array(left), Value::Array(right)) => {
+            Value::Array(merge_lists(node, left, right))
+        }
         _ => applied.clone(),
     }
 }
@@ -28,7 +30,8 @@ pub(super) fn merge(node: &Node, live: Option<&Value>, applied: &Value) -> Value
 /// Elements of both lists: those of the configuration in its order, the others where they were.
 fn merge_lists(node: &Node, left: &[Value], right: &[Value]) -> Vec<Value> {
     let key = |value: &Value| element_key(node, value).unwrap_or_default();
-    let (left_keys, right_keys): (Vec<_>, Vec<_>) = (left.iter().map(key).collect(), right.iter().map(key).collect());
+    let (left_keys, right_keys): (Vec<_>, Vec<_>) =
+        (left.iter().map(key).collect(), right.iter().map(key).collect());
     let in_left: BTreeSet<&String> = left_keys.iter().collect();
     let in_right: BTreeSet<&String> = right_keys.iter().collect();
     let mut shared = right_keys.iter().filter(|key| in_left.contains(key));
