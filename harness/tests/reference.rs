@@ -1,6 +1,7 @@
 //! The reference agent in a whole world, where the scenarios do not go: crashes, replicas, many
 //! applications, moved addresses, dead certificates, secrets.
 
+mod reference_trouble;
 mod reference_world;
 
 use compass_harness::agent::{Launch, Process, Runner};
