@@ -13,10 +13,10 @@ use crate::reference::{self, Environment};
 /// It is configured by the environment, as the agent that it stands for: KUBECONFIG, SSL_CERT_FILE
 /// and APP_*. RUST_LOG sets how much it says (error, warn, info, debug, trace).
 #[derive(Debug, Clone, Copy, Args)]
-pub struct AgentArgs {}
+pub(super) struct AgentArgs {}
 
 /// Runs it; returns when it ends.
-pub async fn run(_arguments: AgentArgs) -> ExitCode {
+pub(super) async fn run(_arguments: AgentArgs) -> ExitCode {
     let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
     log(level.unwrap_or(LevelFilter::INFO));
     match Environment::of_process() {

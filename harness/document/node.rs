@@ -99,10 +99,13 @@ impl Node {
         T::deserialize(Reader::new(self)).map_err(|problem: Problem| problem.at(self.at))
     }
 
-    /// What serde reads this part of a document from.
-    #[must_use]
-    pub fn reader(&self) -> impl for<'de> Deserializer<'de, Error = Problem> + '_ {
-        Reader::new(self)
+    /// Reads what only the caller knows how to read, such as a type that depends on another key.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] when it is not such a thing.
+    pub fn read_seed<'de, S: DeserializeSeed<'de>>(&self, seed: S) -> Result<S::Value, Problem> {
+        seed.deserialize(Reader::new(self)).map_err(|problem: Problem| problem.at(self.at))
     }
 
     /// The value under a key, when this is a mapping that has it.

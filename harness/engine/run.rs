@@ -10,7 +10,8 @@ use super::steps::{Stage, StepError};
 use super::tempo::SpeedFactor;
 use super::world::{World, WorldError, WorldPlan};
 use crate::agent::{
-    AgentFile, Launch, LaunchError, Process, Runner, RunnerError, SecretName, Settings, Surroundings,
+    AgentFile, Launch, LaunchError, Process, Runner, RunnerError, SecretName, Settings,
+    Surroundings,
 };
 use crate::compass::{CertificatesFile, LandscapeFile, RuntimeFile};
 use crate::journal::{Entry, RunHeader};
@@ -112,7 +113,7 @@ pub async fn run(
     let launch = launch(given, candidate, &world).map_err(RunError::Launch)?;
     let agent = Process::new(launch, world.journal.clone()).map_err(RunError::Agent)?;
     let watch = Watch::new(Arc::clone(&scenario), terms(candidate, &world, options.speed_factor));
-    let mut stage = Stage::new(&world, agent, watch, candidate.file.spec.grace_period);
+    let mut stage = Stage::new(&world, agent, watch, candidate.file.spec.grace_period.duration());
     let limit = options.speed_factor.stretch(scenario.spec.time_limit.duration());
     // What is not done by then, the judge finds undone.
     let walked = tokio::time::timeout(limit, stage.walk(&scenario, on_step)).await;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::world::{World, WorldError};
 use super::hands::HandsError;
+use super::world::{World, WorldError};
 use crate::agent::{Process, Runner, RunnerError};
 use crate::compass::{Applications, LandscapeError};
 use crate::journal::{Action as Acted, Reader, StepEvent, StepResult};
 use crate::judge::{Outcome, Verdict, Watch};
 use crate::scenario::{
-    Action, BurnToken, Change, ConnectorChange, DirectorChange, Doing, Heal, IssueToken, RevokeTarget,
-    Scenario, TokenTarget,
+    Action, BurnToken, Change, ConnectorChange, DirectorChange, Doing, Heal, IssueToken,
+    RevokeTarget, Scenario, TokenTarget,
 };
 
 /// Why a step cannot be done; the run has no verdict then.
@@ -151,7 +151,8 @@ impl<'w> Stage<'w> {
                 self.change(change).map_err(StepError::Compass)?;
             }
             Action::IssueToken(IssueToken { into: TokenTarget::AgentConfiguration }) => {
-                let token = landscape.issue_token(landscape.runtime_id()).map_err(StepError::Compass)?;
+                let token =
+                    landscape.issue_token(landscape.runtime_id()).map_err(StepError::Compass)?;
                 hands.hand_over(token).await.map_err(StepError::Cluster)?;
             }
             Action::BurnToken(BurnToken::Current) => landscape.burn_tokens(landscape.runtime_id()),

@@ -197,7 +197,7 @@ pub struct Drip {
     /// Bytes a piece.
     pub bytes: NonZeroUsize,
     /// Time between two pieces.
-    #[serde(with = "super::period::required")]
+    #[serde(deserialize_with = "super::period::required")]
     #[schemars(with = "String")]
     pub every: Duration,
 }

@@ -17,7 +17,7 @@ pub(super) struct ApiAnswer {
     /// 401, 403, 404, 409, 410, 429, 500, 503 or 504.
     status: u16,
     /// After what time the client may come again; a second for 429 when not given.
-    #[serde(default, with = "period::optional")]
+    #[serde(default, deserialize_with = "period::optional")]
     #[schemars(with = "Option<String>")]
     retry_after: Option<Duration>,
 }

@@ -12,7 +12,7 @@ use super::{AnswerAct, Fault, Parameters, period};
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ApiSlow {
     /// By how much each answer is late; a watch begins late.
-    #[serde(with = "period::required")]
+    #[serde(deserialize_with = "period::required")]
     #[schemars(with = "String")]
     delay: Duration,
 }

@@ -22,7 +22,7 @@ pub(super) struct HttpAnswer {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     /// After what time the client may come again (`Retry-After`).
-    #[serde(default, with = "period::optional")]
+    #[serde(default, deserialize_with = "period::optional")]
     #[schemars(with = "Option<String>")]
     retry_after: Option<Duration>,
     /// The body; empty when not given.

@@ -12,7 +12,7 @@ use super::{AnswerAct, Drip, Fault, Parameters, period};
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct HttpSlowAnswer {
     /// By how much the answer is late.
-    #[serde(default, with = "period::optional")]
+    #[serde(default, deserialize_with = "period::optional")]
     #[schemars(with = "Option<String>")]
     delay: Option<Duration>,
     /// Whether status and headers come in time and only the body is late.
@@ -33,7 +33,11 @@ impl Parameters for HttpSlowAnswer {
             return Err("`delay` or `drip` must be given".into());
         }
         let delay = delay.unwrap_or_default();
-        Ok(Fault::on_answer(move |_, _| Some(AnswerAct::Slow { delay, headers_first, drip })))
+        Ok(Fault::on_answer(move |_, answer| {
+            // What is streamed can be late, but it cannot drip.
+            let slow = answer.body.is_some() || !delay.is_zero();
+            slow.then_some(AnswerAct::Slow { delay, headers_first, drip })
+        }))
     }
 }
 

@@ -32,7 +32,7 @@ mod tls_cut;
 mod tls_stall;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::Error;
+use serde::de::{DeserializeSeed, Error};
 use serde::{Deserialize, Deserializer};
 
 pub use act::{
@@ -93,6 +93,18 @@ impl Parsed {
     #[must_use]
     pub fn fault(&self) -> &Fault {
         &self.fault
+    }
+}
+
+/// Reads the parameters of the fault of this name, where a seed is asked for; see [`read`].
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a>(pub &'a str);
+
+impl<'de> DeserializeSeed<'de> for Named<'_> {
+    type Value = Option<Parsed>;
+
+    fn deserialize<D: Deserializer<'de>>(self, parameters: D) -> Result<Self::Value, D::Error> {
+        read(self.0, parameters)
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct TcpStall {
     #[serde(default)]
     point: Point,
     /// For how long; until the fault is healed when not given.
-    #[serde(default, with = "period::optional")]
+    #[serde(default, deserialize_with = "period::optional")]
     #[schemars(with = "Option<String>")]
     hold: Option<Duration>,
 }

@@ -15,7 +15,7 @@ pub(super) struct TlsStall {
     #[serde(default)]
     after: Stage,
     /// For how long it rests before it goes on; until the fault is healed when not given.
-    #[serde(default, with = "period::optional")]
+    #[serde(default, deserialize_with = "period::optional")]
     #[schemars(with = "Option<String>")]
     hold: Option<Duration>,
 }

@@ -11,6 +11,7 @@ use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
+use super::forward::remove_hop_by_hop;
 use super::line::Line;
 use crate::fault::{Declared, Drip, Hold};
 
@@ -41,12 +42,15 @@ pub(super) fn boxed(
     Either::Right(BodyExt::boxed_unsync(StreamBody::new(frames)))
 }
 
-/// An answer in one piece. Its length is known; for HEAD it is what the server said.
+/// An answer in one piece, whose length we say ourselves: whoever made it may have said another.
 pub(super) fn whole(answer: Response<Bytes>, head: bool) -> Response<AnswerBody> {
     let (mut parts, body) = answer.into_parts();
-    if !head {
-        parts.headers.remove(CONTENT_LENGTH);
+    remove_hop_by_hop(&mut parts.headers);
+    if head {
+        // To HEAD the length is what GET would have brought, and there is no body.
+        return Response::from_parts(parts, full(Bytes::new()));
     }
+    parts.headers.remove(CONTENT_LENGTH);
     Response::from_parts(parts, full(body))
 }
 

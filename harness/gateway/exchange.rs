@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming as Arriving;
@@ -19,7 +18,7 @@ use super::kubernetes;
 use super::line::{Line, Then};
 use super::passing::Passing;
 use super::{Admission, Incoming, Subject};
-use crate::fault::{AnswerAct, AnswerFacts, Ending, Firing, RequestAct};
+use crate::fault::{AnswerAct, AnswerFacts, Ending, Firing, Hold, RequestAct};
 use crate::journal::{Answer, ClientCertificate, Door as Place, Journal, Request as Asked};
 
 /// What the exchanges on one connection share.
@@ -34,7 +33,8 @@ pub(super) struct Exchange {
 /// How a request body came in.
 enum Arrived {
     Whole(Bytes),
-    TooLarge,
+    /// Of so many bytes, or of more.
+    TooLarge(u64),
     Broken,
 }
 
@@ -42,33 +42,40 @@ impl Exchange {
     /// Answers one request, or ends its connection and never returns.
     pub(super) async fn answer(&self, request: Request<Arriving>) -> Response<AnswerBody> {
         let (parts, arriving) = request.into_parts();
-        let (body, broken, too_large) = match self.read(&parts, arriving).await {
-            Arrived::Whole(body) => (body, false, false),
-            Arrived::TooLarge => (Bytes::new(), false, true),
-            Arrived::Broken => (Bytes::new(), true, false),
+        let head = parts.method == Method::HEAD;
+        let arrived = self.read(arriving).await;
+        let (body, bytes) = match &arrived {
+            Arrived::Whole(body) => (body.clone(), body.len() as u64),
+            Arrived::TooLarge(bytes) => (Bytes::new(), *bytes),
+            Arrived::Broken => (Bytes::new(), 0),
         };
         let incoming =
             Incoming { certificate: self.certificate.as_ref(), parts: &parts, body: &body };
         let subject = self.door.reception.describe(incoming);
-        let asked = self.asked(&parts, &subject, &body);
+        let asked = self.asked(&parts, &subject, bytes);
         self.door.journal.record(asked.clone());
         let mut note = Note::new(&self.door.journal, asked.id);
-        if broken {
-            note.text = "the request ended in the middle of its body";
-            return self.cut(Ending::Close).await;
-        }
-        if too_large {
-            let answer = match self.door.door {
-                Place::Kubernetes => kubernetes::too_large(),
-                Place::Token | Place::Certificate => answer::too_large(),
-            };
-            return self.whole(&subject, note, answer);
+        match arrived {
+            Arrived::Whole(_) => {}
+            Arrived::Broken => {
+                note.text = "the request ended in the middle of its body";
+                return self.cut(Ending::Close).await;
+            }
+            Arrived::TooLarge(_) => {
+                let answer = match self.door.door {
+                    Place::Kubernetes => kubernetes::too_large(),
+                    Place::Token | Place::Certificate => answer::too_large(),
+                };
+                return self.whole(&subject, note, answer, head);
+            }
         }
         if let Some(firing) = self.door.faults.on_request(&asked) {
             note.fault = Some(firing.id.clone());
             let hold = firing.hold();
             match firing.act {
-                RequestAct::Answer(answer) => return self.whole(&subject, note, answer),
+                RequestAct::Answer(answer) => {
+                    return self.whole(&subject, note, answer, head);
+                }
                 RequestAct::End(ending) => {
                     note.text = "the connection was ended";
                     return self.cut(ending).await;
@@ -76,7 +83,7 @@ impl Exchange {
                 RequestAct::Stall(duration) => {
                     let hold = hold.lasting(duration);
                     self.line.halt(hold.clone());
-                    hold.over().await;
+                    self.wait(hold).await;
                 }
                 RequestAct::EndAfter(bytes, ending) => {
                     self.line.after_bytes(bytes, Then::End(ending));
@@ -89,7 +96,7 @@ impl Exchange {
         let incoming =
             Incoming { certificate: self.certificate.as_ref(), parts: &parts, body: &body };
         match self.door.reception.admit(incoming, &subject) {
-            Admission::Answer(answer) => self.whole(&subject, note, answer),
+            Admission::Answer(answer) => self.whole(&subject, note, answer, head),
             Admission::Reply(answer) => {
                 let (head, body) = answer.into_parts();
                 self.meet(subject, asked, note, head, body).await
@@ -104,23 +111,23 @@ impl Exchange {
     }
 
     /// Reads a request body whole, up to what the door takes.
-    async fn read(&self, parts: &Parts, arriving: Arriving) -> Arrived {
+    async fn read(&self, arriving: Arriving) -> Arrived {
         let limit = body_limit(self.door.door);
-        let declared = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if declared.and_then(|value| value.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
-            return Arrived::TooLarge;
+        // Known before anything was read, and then nothing is.
+        if let Some(declared) = arriving.size_hint().exact().filter(|bytes| *bytes > limit as u64) {
+            return Arrived::TooLarge(declared);
         }
         if arriving.is_end_stream() {
             return Arrived::Whole(Bytes::new());
         }
         match Limited::new(arriving, limit).collect().await {
             Ok(body) => Arrived::Whole(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Arrived::TooLarge,
+            Err(error) if error.is::<LengthLimitError>() => Arrived::TooLarge(limit as u64),
             Err(_) => Arrived::Broken,
         }
     }
 
-    fn asked(&self, parts: &Parts, subject: &Subject, body: &Bytes) -> Asked {
+    fn asked(&self, parts: &Parts, subject: &Subject, body_bytes: u64) -> Asked {
         let header = |name: &str| {
             parts
                 .headers
@@ -141,7 +148,7 @@ impl Exchange {
             request_id: header("x-request-id"),
             tenant: header("tenant"),
             user_agent: header("user-agent"),
-            body_bytes: body.len() as u64,
+            body_bytes,
         }
     }
 
@@ -151,11 +158,21 @@ impl Exchange {
         subject: &Subject,
         note: Note<'_>,
         answer: Response<Bytes>,
+        head: bool,
     ) -> Response<AnswerBody> {
-        let (parts, body) = answer.into_parts();
-        let status = parts.status.as_u16();
-        note.answered(status, self.door.reception.errors(subject, status, &body), None);
-        Response::from_parts(parts, answer::full(body))
+        let status = answer.status().as_u16();
+        note.answered(status, self.door.reception.errors(subject, status, answer.body()), None);
+        answer::whole(answer, head)
+    }
+
+    /// Waits as a fault wants it, but not beyond the end of the gateway.
+    async fn wait(&self, hold: Hold) {
+        tokio::select! {
+            () = hold.over() => {}
+            () = self.door.stopping.cancelled() => {
+                self.cut(Ending::Close).await;
+            }
+        }
     }
 
     /// Ends the connection; nothing is answered any more.
@@ -222,7 +239,7 @@ impl Exchange {
                 if headers_first {
                     passing.begin_after(hold);
                 } else {
-                    hold.over().await;
+                    self.wait(hold).await;
                 }
             }
         }
@@ -262,7 +279,7 @@ impl Exchange {
                 answer::late(answer, hold.lasting(Some(delay)), drip)
             }
             AnswerAct::Slow { delay, headers_first: false, drip } => {
-                hold.lasting(Some(delay)).over().await;
+                self.wait(hold.lasting(Some(delay))).await;
                 told(note, &answer);
                 answer::late(answer, hold.lasting(Some(Duration::ZERO)), drip)
             }

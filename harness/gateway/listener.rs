@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -70,7 +70,7 @@ impl Listener {
         let mut connections = JoinSet::new();
         while !self.door.stopping.is_cancelled() {
             let current = self.socket().clone();
-            let accepting = current.as_ref().and_then(|socket| accepting(socket).ok());
+            let accepting = current.as_ref().and_then(|socket| self.accepting(socket));
             self.accept(current.as_ref(), accepting, &mut connections).await;
         }
         *self.socket() = None;
@@ -134,6 +134,15 @@ impl Listener {
         connections.spawn(connection::serve(Arc::clone(&self.door), number, stream, line));
     }
 
+    /// The same socket for tokio; made inside the runtime, whoever opened it outside.
+    fn accepting(&self, socket: &Socket) -> Option<TcpListener> {
+        let accepting = socket.try_clone().and_then(|socket| TcpListener::from_std(socket.into()));
+        if let Err(error) = &accepting {
+            tracing::error!(address = self.door.address, %error, "cannot accept connections");
+        }
+        accepting.ok()
+    }
+
     fn is_current(&self, current: Option<&Arc<Socket>>) -> bool {
         match (&*self.socket(), current) {
             (Some(socket), Some(current)) => Arc::ptr_eq(socket, current),
@@ -189,11 +198,6 @@ fn listening(local: SocketAddr) -> io::Result<Socket> {
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
-}
-
-/// The same socket for tokio; made inside the runtime, whoever opened it outside.
-fn accepting(socket: &Socket) -> io::Result<TcpListener> {
-    TcpListener::from_std(SockRef::from(socket).try_clone()?.into())
 }
 
 /// Whether an error of accept is about a connection that is gone already.

@@ -1,4 +1,5 @@
-//! The rules for every revision of every run: STAT-01 to STAT-11, and CERT-05 beside them.
+//! The rules for every revision of every run: STAT-01 to STAT-11, and those beside them that a
+//! revision alone can break (CERT-03, CERT-05, CONN-06, SYNC-01).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +9,14 @@ use super::finding::Finding;
 use super::observed::{Observed, describes};
 use super::schema;
 use super::writers::AgentWrite;
-use crate::journal::{Entry, Event, Identity, Peer, Revision};
+use crate::journal::{Entry, Event, Identity, Revision};
 use crate::scenario::catalogue;
 use crate::scenario::words::{Flag, State};
 
 mod rules;
+
+/// The rules that are not of the chapter STAT.
+pub(super) const BESIDE: [&str; 4] = ["CERT-03", "CERT-05", "CONN-06", "SYNC-01"];
 
 /// Watches all rules over one run.
 #[derive(Debug, Default)]
@@ -21,12 +25,13 @@ pub(super) struct Invariants {
     /// Whether there was anything to judge.
     pub judged: bool,
     certificate: CertificateWatch,
-    rewrites: Rewrites,
+    /// STAT-11: the agent's last write told nothing but the time of its call to the Connector.
+    told_sync_only: bool,
     /// The entry of the last transition to `Connected`.
     connected: Option<u64>,
     /// The entry of the last establishing: a certificate for a token.
     established: Option<u64>,
-    /// The revision with the last attempt to synchronise.
+    /// The request by which the agent told of its last attempt to synchronise.
     attempted: u64,
 }
 
@@ -42,12 +47,6 @@ struct CertificateWatch {
     taken_away: bool,
 }
 
-/// What STAT-11 remembers.
-#[derive(Debug, Default)]
-struct Rewrites {
-    in_this_round: u32,
-}
-
 impl Invariants {
     /// Takes in an entry; `before` is the CompassConnection before it, `observed` the picture after.
     pub(super) fn see(
@@ -59,11 +58,6 @@ impl Invariants {
         match &entry.event {
             Event::Revision(revision) => self.see_revision(revision, before, observed),
             Event::Request(request) => {
-                if request.peer == Peer::Director
-                    && request.operations.iter().any(|field| field == "applicationsForRuntime")
-                {
-                    self.rewrites.in_this_round = 0;
-                }
                 if let Identity::Certificate { number } = request.identity {
                     self.check_shown(number, observed);
                 }
@@ -108,25 +102,25 @@ impl Invariants {
             ("STAT-02", before.and_then(|before| rules::no_time_goes_back(before, now))),
             ("STAT-03", rules::times_are_in_order(now)),
             ("STAT-04", rules::failure_has_its_error(now)),
-            ("STAT-05", self.synchronized_is_true(before, now, observed)),
+            ("STAT-05", rules::synchronized_is_clean(now)),
             ("STAT-06", rules::no_stale_connection_error(now)),
             ("STAT-07", self.certificate_is_described(before, now, observed)),
             ("STAT-08", self.transition_is_legal(before, now, observed)),
             ("STAT-09", rules::no_secret(now)),
+            ("CONN-06", rules::establishing_is_told(before, now)),
+            ("CERT-03", rules::renewal_is_told(before, now)),
+            ("SYNC-01", rules::complete_round_is_told(now)),
         ] {
             if let Some(words) = broken {
                 self.broken(id, words, observed);
             }
-        }
-        if now.last_attempt() != before.and_then(Connection::last_attempt) {
-            self.attempted = now.seq;
         }
         if now.state() == Some(State::Connected)
             && before.is_none_or(|before| before.state() != Some(State::Connected))
         {
             self.connected = Some(now.seq);
         }
-        if observed.agent_wrote == Some(now.seq) {
+        if observed.by_agent {
             self.certificate.fresh = false;
         }
     }
@@ -147,38 +141,6 @@ impl Invariants {
         if let Some(words) = rules::key_and_certificate_belong_together(&revision.secret) {
             self.broken("CERT-05", words, observed);
         }
-    }
-
-    /// STAT-05: no error, and a fetch that succeeded in the same round.
-    fn synchronized_is_true(
-        &self,
-        before: Option<&Connection>,
-        now: &Connection,
-        observed: &Observed,
-    ) -> Option<String> {
-        if now.state() != Some(State::Synchronized) {
-            return None;
-        }
-        if let Some(error) = now.synchronization_error() {
-            return Some(format!("`Synchronized` with the error `{error}`"));
-        }
-        let (fetch, attempt) =
-            (now.time("/status/synchronizationStatus/lastSuccessfulFetch"), now.last_attempt());
-        if !rules::about_the_same(fetch, attempt) {
-            return Some(
-                "`Synchronized`, and the last attempt is not the last successful fetch".into(),
-            );
-        }
-        // The same attempt once more (a flag, another writer) claims nothing new.
-        let again = before.is_some_and(|before| {
-            before.state() == Some(State::Synchronized) && before.last_attempt() == attempt
-        });
-        let fetched = observed.fetched.is_some_and(|fetched| fetched > self.attempted);
-        (!again && !fetched).then(|| {
-            "`Synchronized`, and the Director answered no question for applications since the \
-             attempt before"
-                .into()
-        })
     }
 
     /// STAT-07: the certificate in the Secret. The Secret is written first, so for a moment the
@@ -206,9 +168,9 @@ impl Invariants {
             return None;
         }
         let unchanged = before.is_some_and(|before| before.certificate() == reported);
-        let by_agent = observed.agent_wrote == Some(now.seq);
         let failed = now.state() == Some(State::ConnectionMaintenanceFailed);
-        let moment_before = unchanged && is(watch.previous) && (!by_agent || watch.fresh || failed);
+        let kept = unchanged && (!observed.by_agent || failed);
+        let moment_before = is(watch.previous) && (watch.fresh || kept);
         (!moment_before).then(|| {
             let words = reported.map_or_else(
                 || "no certificate".to_owned(),
@@ -260,19 +222,35 @@ impl Invariants {
         }
     }
 
-    /// STAT-10 and STAT-11, for a revision that is known to be the agent's.
+    /// STAT-05, STAT-10 and STAT-11, for a revision that is known to be the agent's.
     fn check_write(&mut self, write: &AgentWrite, observed: &Observed) {
-        let (Some(before), Some(after)) = (&write.before, &write.after) else { return };
+        let Some(after) = &write.after else { return };
+        let attempt = |object: &Arc<serde_json::Value>| {
+            object.pointer("/status/synchronizationStatus/lastAttempt").cloned()
+        };
+        if attempt(after) != write.before.as_ref().and_then(attempt) {
+            let state = after.pointer("/status/connectionState");
+            let fetched = write.asked.fetched.is_some_and(|fetched| fetched > self.attempted);
+            if state.is_some_and(|state| state == State::Synchronized.word()) && !fetched {
+                let words = "`Synchronized`, and the Director answered no question for applications \
+                             since the attempt before";
+                self.broken("STAT-05", words.into(), observed);
+            }
+            self.attempted = self.attempted.max(write.asked.seq);
+        }
+        let Some(before) = &write.before else { return };
         if let Some(words) = rules::writes_only_its_own(before, after) {
             self.broken("STAT-10", words, observed);
         }
-        if rules::says_nothing_new(before, after) {
-            self.rewrites.in_this_round += 1;
-            if self.rewrites.in_this_round > 1 {
-                let count = self.rewrites.in_this_round;
-                self.broken("STAT-11", format!("{count} writes in one unchanged round"), observed);
-            }
+        // Rounds differ in both times, failed ones in one; only a round that is written down in two
+        // goes changes first the one and then the other.
+        let same = rules::says_nothing_new(before, after);
+        let sync_differs = rules::differs(before, after, "/status/connectionStatus/lastSync");
+        let attempt_differs = attempt(before) != attempt(after);
+        if same && attempt_differs && !sync_differs && self.told_sync_only {
+            self.broken("STAT-11", "two writes in one unchanged round".into(), observed);
         }
+        self.told_sync_only = same && sync_differs && !attempt_differs;
     }
 
     fn broken(&mut self, id: &'static str, words: String, observed: &Observed) {

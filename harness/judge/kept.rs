@@ -45,6 +45,8 @@ struct Requests {
     before: Option<Moment>,
     /// When the ones that count came.
     times: VecDeque<Duration>,
+    /// What came before its moment was seen: the agent may have been past it already.
+    suspect: Option<(u64, String)>,
 }
 
 impl Kept {
@@ -84,6 +86,16 @@ impl Kept {
         }
     }
 
+    /// The run is over: what waited for a moment waits no longer.
+    pub(super) fn end(&mut self, observed: &Observed) {
+        if let (None, Rule::Requests(Requests { suspect: Some((_, words)), .. })) =
+            (&self.broken, &self.rule)
+        {
+            let finding = Finding::new("", "", words.clone(), observed, observed.now);
+            self.broken = Some(Box::new(finding));
+        }
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         self.broken.clone().map_or(Outcome::OPEN, Outcome::Broken)
     }
@@ -111,6 +123,7 @@ impl Rule {
             (Self::Requests(requests), Event::Request(request)) => {
                 requests.see(entry, request, observed)
             }
+            (Self::Requests(requests), Event::Revision(_)) => requests.decide(observed),
             (Self::TokenAtMost(most), Event::Request(_)) => {
                 let worn = observed.tokens.iter().find(|(_, token)| token.uses > *most)?;
                 Some(format!("token {} was used {} times", worn.0, worn.1.uses))
@@ -159,13 +172,14 @@ impl Requests {
             since: fact.since,
             before: fact.before,
             times: VecDeque::new(),
+            suspect: None,
         }
     }
 
     fn see(&mut self, entry: &Entry, request: &Request, observed: &Observed) -> Option<String> {
         if !goes(entry, &self.to, self.operation)
             || !is_after(entry, self.since, observed)
-            || self.before.is_some_and(|moment| is_after(entry, Some(moment), observed))
+            || self.before.is_some_and(|moment| has_begun(entry, moment, observed))
         {
             return None;
         }
@@ -194,14 +208,34 @@ impl Requests {
         }
         let stretch = self.per.map(|per| format!(" within {:.1} s", per.as_secs_f64()));
         let peer = &request.address;
-        match most {
-            0 => Some(format!("a request for {what} at {peer}")),
-            _ => Some(format!("{count} requests{}", stretch.unwrap_or_default())),
+        let words = match most {
+            0 => format!("a request for {what} at {peer}"),
+            _ => format!("{count} requests{}", stretch.unwrap_or_default()),
+        };
+        if self.before.is_none() {
+            return Some(words);
         }
+        // The revision that tells of the moment may be on its way: it decides when it is here.
+        self.suspect.get_or_insert((entry.seq, words));
+        None
+    }
+
+    /// Decides about what came before its moment was seen.
+    fn decide(&mut self, observed: &Observed) -> Option<String> {
+        let came = observed.moments.get(&self.before?)?;
+        let (seq, words) = self.suspect.take()?;
+        (seq < came.began).then_some(words)
     }
 }
 
 /// Whether an entry comes after a moment; without one every entry does.
 fn is_after(entry: &Entry, moment: Option<Moment>, observed: &Observed) -> bool {
-    moment.is_none_or(|moment| observed.moments.get(&moment).is_some_and(|came| entry.seq >= *came))
+    moment.is_none_or(|moment| {
+        observed.moments.get(&moment).is_some_and(|came| entry.seq >= came.seen)
+    })
+}
+
+/// Whether the agent was past a moment when an entry was made.
+fn has_begun(entry: &Entry, moment: Moment, observed: &Observed) -> bool {
+    observed.moments.get(&moment).is_some_and(|came| entry.seq > came.began)
 }

@@ -24,11 +24,11 @@ mod writers;
 pub use connection::Connection;
 pub use finding::{Finding, Outcome, WalkLine};
 pub use lines::line;
-pub use observed::{Change, FaultSeen, Issued, Observed, TokenSeen};
+pub use observed::{Change, FaultSeen, Issued, MomentSeen, Observed, TokenSeen};
 pub use terms::Terms;
 pub use verdict::{Judgement, RequirementResult, StepVerdict, Verdict};
 pub use watch::{Watch, excerpt, judge};
-pub use writers::{AgentWrite, Writers};
+pub use writers::{AgentWrite, Asked, Writers};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::terms::Terms;
-use super::writers::Writers;
+use super::writers::{Asked, Writers};
 use crate::journal::{
     AgentEvent, Answer, CertificateEvent, CertificateFacts, Door, Entry, Event, FaultEvent,
     Identity, LandscapeEvent, ObjectChange, ObjectRef, Peer, RecorderEvent, Request, Revision,
@@ -53,17 +53,17 @@ pub struct Observed {
     /// Why the record may have holes.
     pub lost: Option<String>,
     /// When the moments of the language came.
-    pub moments: BTreeMap<Moment, u64>,
+    pub moments: BTreeMap<Moment, MomentSeen>,
     /// The last good answer of the Director to a question for applications.
     pub fetched: Option<u64>,
     /// Who wrote which revision.
     pub writers: Writers,
-    /// The last revision of the CompassConnection that the agent wrote, as far as is known.
-    pub agent_wrote: Option<u64>,
+    /// Whether the agent wrote the CompassConnection as it is, as far as is known.
+    pub by_agent: bool,
+    /// The request by which the agent wrote the CompassConnection the last time.
+    pub agent_asked: Option<u64>,
     /// Number of revisions of the CompassConnection.
     pub revisions: u64,
-    /// Whether the Director says that names are normalised already (label `isNormalized`).
-    pub names_are_normalised: bool,
     fingerprints: BTreeMap<String, u32>,
     signing: BTreeMap<u32, Duration>,
     fetching: BTreeSet<u64>,
@@ -111,6 +111,15 @@ pub struct Issued {
     pub revoked: bool,
 }
 
+/// A moment of the language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MomentSeen {
+    /// The entry with the request that made it so; what the agent asks after it comes after it.
+    pub began: u64,
+    /// The entry with the revision, which comes by a watch and may be later.
+    pub seen: u64,
+}
+
 /// A one-time token.
 #[derive(Debug, Clone, Default)]
 pub struct TokenSeen {
@@ -153,9 +162,9 @@ impl Observed {
             moments: BTreeMap::new(),
             fetched: None,
             writers: Writers::default(),
-            agent_wrote: None,
+            by_agent: false,
+            agent_asked: None,
             revisions: 0,
-            names_are_normalised: false,
             fingerprints: BTreeMap::new(),
             signing: BTreeMap::new(),
             fetching: BTreeSet::new(),
@@ -183,12 +192,8 @@ impl Observed {
             Event::Fault(event) => self.see_fault(entry, event),
             Event::Token(event) => self.see_token(entry, event),
             Event::Certificate(event) => self.see_certificate(entry, event),
-            Event::Landscape(LandscapeEvent::RuntimeLabel { key, value }) => {
+            Event::Landscape(LandscapeEvent::RuntimeLabel { key, .. }) => {
                 self.labels.insert(key.clone());
-                if key == "isNormalized" {
-                    // Only the text counts, not the truth value (APP-01).
-                    self.names_are_normalised = value == "true";
-                }
             }
             Event::Agent(AgentEvent::Started { number, .. }) => self.starts = *number,
             Event::Agent(AgentEvent::Exited { planned: false, .. }) => self.unplanned_ends += 1,
@@ -238,19 +243,6 @@ impl Observed {
         let reported = self.connection.as_ref().and_then(Connection::certificate);
         let issued = self.certificates.get(&number);
         issued.zip(reported).is_some_and(|(issued, reported)| describes(reported, &issued.facts))
-    }
-
-    /// The name in the cluster of an application of the Director (APP-01).
-    #[must_use]
-    pub fn resulting_name(&self, name: &str) -> String {
-        if self.names_are_normalised {
-            return name.into();
-        }
-        let normalised = normalise(name);
-        if normalised == name && name.starts_with("mp-") {
-            return normalised;
-        }
-        normalise(&format!("mp-{name}"))
     }
 
     /// The last telling entries, the newest last.
@@ -305,7 +297,7 @@ impl Observed {
         };
         let (from, to) = (name(&before), name(&now));
         if from != to || before.as_ref().map(|b| &b.uid) != now.as_ref().map(|n| &n.uid) {
-            let since = self.agent_wrote.unwrap_or(0);
+            let since = self.agent_asked.unwrap_or(0);
             let recent = self.fired.iter().rev().take_while(|(seq, _)| *seq >= since);
             let mut because: Vec<String> = Vec::new();
             for id in recent.map(|(_, id)| id).chain(&self.closed) {
@@ -324,18 +316,18 @@ impl Observed {
             Some("Synchronized") => Some(Moment::FirstSynchronized),
             _ => None,
         };
-        if let Some(moment) = moment {
-            self.moments.entry(moment).or_insert(entry.seq);
-        }
         let before = before.map(|before| before.content);
         let after = now.as_ref().map(|now| Arc::clone(&now.content));
-        let by_agent =
-            self.writers.see_revision(&revision.resource_version, entry.seq, before, after);
-        if by_agent {
-            self.agent_wrote = Some(entry.seq);
+        let asked = self.writers.see_revision(&revision.resource_version, before, after);
+        self.by_agent = asked.is_some();
+        if let Some(asked) = asked {
+            self.agent_asked = self.agent_asked.max(Some(asked.seq));
             // Nobody asks for faults before this point again.
-            let seq = entry.seq;
-            self.fired.retain(|(fired, _)| *fired > seq);
+            self.fired.retain(|(fired, _)| *fired > asked.seq);
+        }
+        if let Some(moment) = moment {
+            let began = asked.map_or(entry.seq, |asked| asked.seq);
+            self.moments.entry(moment).or_insert(MomentSeen { began, seen: entry.seq });
         }
         self.connection = now;
         if let Some(reported) = self.connection.as_ref().and_then(Connection::certificate) {
@@ -350,7 +342,8 @@ impl Observed {
     }
 
     fn see_request(&mut self, entry: &Arc<Entry>, request: &Request) {
-        self.writers.see_request(request, &self.terms.connection);
+        let asked = Asked { seq: entry.seq, fetched: self.fetched };
+        self.writers.see_request(request, &self.terms.connection, asked);
         // A good token is used when it is let in, not when a fault answers in its place.
         if let Identity::RefusedToken { number: Some(number), .. } = &request.identity {
             self.tokens.entry(*number).or_default().uses += 1;
@@ -390,9 +383,7 @@ impl Observed {
         {
             self.fetched = Some(entry.seq);
         }
-        if let Some(seq) = self.writers.see_answer(answer) {
-            self.agent_wrote = self.agent_wrote.max(Some(seq));
-        }
+        self.writers.see_answer(answer);
     }
 
     fn see_fault(&mut self, entry: &Arc<Entry>, event: &FaultEvent) {
@@ -462,21 +453,31 @@ impl Observed {
     }
 }
 
-/// Lower case, every other character a dash, no two dashes in a row and none at the end.
+/// The name in the cluster of an application of the Director (APP-01): `mp-`, lower case, every
+/// other character a dash, no two dashes in a row and none at the end.
+///
+/// Either the Director writes it so or the agent does, whatever the label `isNormalized` says.
+pub(super) fn resulting_name(name: &str) -> String {
+    let normal = normalise(name);
+    if normal == name && name.starts_with("mp-") {
+        return normal;
+    }
+    normalise(&format!("mp-{name}"))
+}
+
 fn normalise(name: &str) -> String {
-    let mut normalised = String::with_capacity(name.len());
+    let mut normal = String::with_capacity(name.len());
     for letter in name.to_lowercase().chars() {
-        let keeps = letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        if keeps {
-            normalised.push(letter);
-        } else if !normalised.ends_with('-') {
-            normalised.push('-');
+        if letter.is_ascii_lowercase() || letter.is_ascii_digit() {
+            normal.push(letter);
+        } else if !normal.ends_with('-') {
+            normal.push('-');
         }
     }
-    if normalised.ends_with('-') {
-        normalised.pop();
+    if normal.ends_with('-') {
+        normal.pop();
     }
-    normalised
+    normal
 }
 
 /// The number of the first certificate in a Secret that we issued.

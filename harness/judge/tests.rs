@@ -298,7 +298,7 @@ impl Story {
             .issued(1, token)
             .stored(1, 1);
         let now = self.clock();
-        let certificate = reported(1);
+        let certificate = reported_at(1, &now);
         self.written(json!({"status": {
             "connectionState": "Connected",
             "connectionStatus": {
@@ -322,6 +322,13 @@ pub(super) fn reported(number: u32) -> Value {
         "notBefore": second(facts.not_before),
         "notAfter": second(facts.not_after),
     })
+}
+
+/// The same, acquired at this time.
+pub(super) fn reported_at(number: u32, now: &str) -> Value {
+    let mut certificate = reported(number);
+    certificate["acquired"] = json!(now);
+    certificate
 }
 
 fn request(id: u64, identity: Identity) -> Request {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::finding::Finding;
+use super::invariant::BESIDE;
 use super::observed::Change;
 use crate::journal::StepResult;
 use crate::scenario::{Level, Scenario, catalogue};
@@ -92,6 +93,16 @@ pub struct StepVerdict {
     pub result: Option<StepResult>,
 }
 
+pub(super) fn is_must(id: &str) -> bool {
+    catalogue().find(id).is_none_or(|requirement| requirement.level == Level::Must)
+}
+
+/// Whether a scenario can fail anybody. A level is a property of the requirement: one that proves
+/// nothing that must be can only remark.
+pub(super) fn binding(scenario: &Scenario) -> bool {
+    scenario.metadata.proves.iter().any(|id| is_must(&id.value))
+}
+
 /// What the verdict is made of.
 pub(super) struct Grounds {
     pub findings: Vec<Finding>,
@@ -107,20 +118,17 @@ pub(super) struct Grounds {
 
 impl Grounds {
     pub(super) fn verdict(self, scenario: &Scenario) -> Verdict {
-        let must = |id: &str| {
-            catalogue().find(id).is_none_or(|requirement| requirement.level == Level::Must)
-        };
         let (failing, deviating): (Vec<Finding>, Vec<Finding>) = self
             .invariants
             .into_iter()
-            .partition(|finding| finding.requirement.as_deref().is_none_or(must));
-        // A level is a property of the requirement: a scenario that proves nothing that must be
-        // cannot fail anybody.
+            .partition(|finding| finding.requirement.as_deref().is_none_or(is_must));
         let proves = &scenario.metadata.proves;
-        let binding = proves.iter().any(|id| must(&id.value));
         let claims_hold = self.findings.is_empty();
-        let (mut findings, mut remarks) =
-            if binding { (self.findings, Vec::new()) } else { (Vec::new(), self.findings) };
+        let (mut findings, mut remarks) = if binding(scenario) {
+            (self.findings, Vec::new())
+        } else {
+            (Vec::new(), self.findings)
+        };
         findings.extend(failing);
         remarks.extend(deviating);
         let judgement = if let Some(reason) = self.lost {
@@ -148,7 +156,7 @@ impl Grounds {
             findings.iter().chain(&remarks).any(|one| one.requirement.as_deref() == Some(id))
         };
         let rules = catalogue().ids().filter(|id| id.starts_with("STAT-"));
-        for id in rules.chain(broken("CERT-05").then_some("CERT-05")) {
+        for id in rules.chain(BESIDE.into_iter().filter(|id| broken(id))) {
             let result = if broken(id) {
                 RequirementResult::Broken
             } else if self.invariants_judged && !open {

@@ -12,9 +12,9 @@ use super::finding::{Finding, Outcome};
 use super::invariant::Invariants;
 use super::observed::Observed;
 use super::terms::Terms;
-use super::verdict::{Grounds, StepVerdict, Verdict};
+use super::verdict::{Grounds, StepVerdict, Verdict, binding, is_must};
 use crate::document::Problem;
-use crate::journal::{Entry, Event, StepEvent, StepResult};
+use crate::journal::{AgentEvent, Entry, Event, StepEvent, StepResult};
 use crate::scenario::{Claim, Doing, Fact, Scenario};
 
 /// A run under watch.
@@ -35,6 +35,8 @@ pub struct Watch {
     since: Vec<Arc<Entry>>,
     /// The first action since then.
     acted: Option<u64>,
+    /// Whether the story is over.
+    over: bool,
 }
 
 /// The step that is under way.
@@ -49,14 +51,7 @@ impl Watch {
     #[must_use]
     pub fn new(scenario: Arc<Scenario>, terms: Terms) -> Self {
         let spec = &scenario.spec;
-        let mut observed = Observed::new(Arc::new(terms));
-        observed.names_are_normalised = spec
-            .given
-            .director
-            .runtime
-            .labels
-            .get("isNormalized")
-            .is_some_and(|value| value == "true");
+        let observed = Observed::new(Arc::new(terms));
         let promises = spec.always.0.iter().chain(&spec.afterwards.0);
         let promises = promises.map(Watched::kept).collect();
         Self {
@@ -71,6 +66,7 @@ impl Watch {
             used: None,
             since: Vec::new(),
             acted: None,
+            over: false,
         }
     }
 
@@ -82,13 +78,23 @@ impl Watch {
         self.observed.see(entry);
         self.invariants.see(entry, before.as_ref(), &mut self.observed);
         self.since.push(Arc::clone(entry));
-        for promise in &mut self.promises {
-            promise.see(entry, &self.observed);
+        // What an agent writes because it is told to end after the last step is no part of the story.
+        let told = matches!(entry.event, Event::Agent(AgentEvent::Told { .. }));
+        self.over |= told && self.is_complete();
+        if !self.over {
+            for promise in &mut self.promises {
+                promise.see(entry, &self.observed);
+            }
         }
         match &entry.event {
             Event::Step(StepEvent::Began { index, name }) => self.begin(*index, name, entry),
             Event::Step(StepEvent::Ended { index, result }) => self.end(*index, result, entry),
-            _ => {
+            event => {
+                // What an earlier process of the agent did is not what came of a new start.
+                if self.acted.is_some() && matches!(event, Event::Agent(AgentEvent::Started { .. }))
+                {
+                    self.acted = Some(entry.seq);
+                }
                 if let Some(Current { claim: Some(claim), .. }) = &mut self.step {
                     claim.see(entry, &self.observed);
                 }
@@ -115,16 +121,22 @@ impl Watch {
         }
     }
 
-    /// What was found so far: promises and rules that are broken already, and failed steps.
+    /// What was found so far that fails the run: promises and rules that are broken already, and
+    /// failed steps. Deviations that only make remarks are not among them.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
+        let binding = binding(&self.scenario);
         let promises =
             self.promises.iter().filter_map(|promise| match promise.outcome(&self.observed) {
                 Outcome::Broken(finding) => Some(*finding),
                 _ => None,
             });
-        let rules = self.invariants.findings().cloned();
-        self.findings.iter().cloned().chain(promises).chain(rules).collect()
+        let rules = self
+            .invariants
+            .findings()
+            .filter(|rule| rule.requirement.as_deref().is_none_or(is_must));
+        let claims = self.findings.iter().cloned().chain(promises).filter(|_| binding);
+        claims.chain(rules.cloned()).collect()
     }
 
     /// The picture of the world after the entries so far.
@@ -141,12 +153,9 @@ impl Watch {
             self.cut_short(index, claim, now);
         }
         let spec = &self.scenario.spec;
-        let complete = self.steps.len() == spec.steps.len()
-            && self.steps.iter().all(|step| {
-                // How a step that judges ended is judged here, not by whoever ran it.
-                matches!(step.result, Some(StepResult::Done | StepResult::Failed))
-            });
-        for promise in &self.promises {
+        let complete = self.is_complete();
+        for promise in &mut self.promises {
+            promise.end(&self.observed);
             if let Outcome::Broken(finding) = promise.outcome(&self.observed) {
                 self.findings.push(*finding);
             }
@@ -177,6 +186,14 @@ impl Watch {
             length: now,
         };
         grounds.verdict(&self.scenario)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.steps.len() == self.scenario.spec.steps.len()
+            && self.steps.iter().all(|step| {
+                // How a step that judges ended is judged here, not by whoever ran it.
+                matches!(step.result, Some(StepResult::Done | StepResult::Failed))
+            })
     }
 
     fn begin(&mut self, index: usize, name: &str, entry: &Arc<Entry>) {

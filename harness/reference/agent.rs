@@ -180,6 +180,10 @@ impl Agent {
     pub(super) async fn resume(&mut self) {
         let now = Instant::now();
         self.schedule.regular = Some(now);
+        // Only for the correlation id, so a failure is no news here.
+        if let Ok(configuration) = self.cluster.configuration(&self.environment).await {
+            self.memory.runtime_id = configuration.runtime_id;
+        }
         let Ok(Some(object)) = self.cluster.connection().await else { return };
         let status = resource::status(&object);
         let synchronization = status.synchronization_status.unwrap_or_default();
@@ -232,6 +236,13 @@ impl Agent {
         let change = |object: &mut DynamicObject| round.change(*observed.borrow()).apply(object);
         match self.cluster.put_connection(round.object.clone(), change).await {
             Ok(Some(object)) => {
+                let before = round.object.as_ref().map(resource::status).unwrap_or_default();
+                if before.connection_state != round.status.connection_state {
+                    tracing::info!(
+                        state = round.status.connection_state.map(tracing::field::debug),
+                        "the state changed"
+                    );
+                }
                 round.object = Some(object);
                 round.management_info = None;
                 self.memory.answered.written = round.object.as_ref().map_or(0, version);
@@ -253,6 +264,9 @@ impl Agent {
 
     /// Decides what the next round waits for.
     fn plan(&mut self, round: &Round) {
+        // CONN-04: an adopted connection may lack its CA certificate, which a renewal brings.
+        self.schedule.soon |=
+            self.memory.held.as_ref().is_some_and(|held| held.credentials.ca.is_none());
         // A flag that is still there was not honoured; the next try keeps its distance (CONN-11).
         if let Some(object) = &round.object {
             let flags = resource::flags(object);
@@ -266,5 +280,46 @@ impl Agent {
             let Credentials { not_before, not_after, .. } = held.credentials;
             Instant::now().checked_add(self.timing.until_renewal(not_before, not_after, now))
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn round(resync: bool, refresh: bool) -> Round {
+        let mut object = resource::blank();
+        object.metadata.resource_version = Some("10".into());
+        object.data = json!({"spec": {"resyncNow": resync, "refreshCredentialsNow": refresh}});
+        let mut round = Round::new(Some(object), Trace::new(""));
+        round.done = Flags { resync: true, refresh: true };
+        round
+    }
+
+    #[test]
+    fn a_flag_that_was_honoured_goes() {
+        let change = round(true, true).change(Observed::default());
+        assert_eq!(change.clear, Flags { resync: true, refresh: true });
+    }
+
+    #[test]
+    fn a_flag_that_was_set_after_the_round_began_stays() {
+        // Nobody had asked when the round began, and somebody does now.
+        let change = round(false, false).change(Observed::default());
+        assert_eq!(change.clear, Flags::default());
+        // Somebody asked, took it back, and asked again while the round ran.
+        let mut observed = Observed::default();
+        (observed.resync_set, observed.refresh_set) = (11, 10);
+        let change = round(true, true).change(observed);
+        assert_eq!(change.clear, Flags { resync: false, refresh: true });
+    }
+
+    #[test]
+    fn a_flag_that_was_not_honoured_stays() {
+        let mut round = round(true, true);
+        round.done = Flags::default();
+        assert_eq!(round.change(Observed::default()).clear, Flags::default());
     }
 }

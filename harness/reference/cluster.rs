@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, PostParams};
@@ -61,10 +63,12 @@ impl From<kube::Error> for ClusterError {
 }
 
 /// One call, tried again when the reason of its failure may pass by itself.
-pub(super) async fn calling<T, F>(call: impl Fn() -> F) -> Result<T, ClusterError>
-where
-    F: Future<Output = kube::Result<T>>,
-{
+///
+/// The call is boxed, as the compiler cannot see through a closure's future that borrows that it may
+/// move between threads.
+pub(super) async fn calling<'a, T>(
+    call: impl Fn() -> BoxFuture<'a, kube::Result<T>>,
+) -> Result<T, ClusterError> {
     let mut pause = PAUSE;
     for _ in 1..TRIES {
         match once(call()).await {
@@ -121,13 +125,13 @@ impl Cluster {
     /// A Secret, or none when there is none.
     pub(super) async fn secret(&self, name: &ObjectName) -> Result<Option<Secret>, ClusterError> {
         let api = self.secrets(&name.namespace);
-        calling(|| api.get_opt(&name.name)).await
+        calling(|| api.get_opt(&name.name).boxed()).await
     }
 
     /// The CompassConnection as it is now, not as a watch saw it.
     pub(super) async fn connection(&self) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.connections();
-        calling(|| api.get_opt(NAME)).await
+        calling(|| api.get_opt(NAME).boxed()).await
     }
 
     /// Puts values into a Secret in one write, and leaves everything else in it as it is.
@@ -150,9 +154,9 @@ impl Cluster {
             secret.annotations_mut().extend(annotations.clone());
             let parameters = PostParams::default();
             let written = if exists {
-                calling(|| api.replace(&name.name, &parameters, &secret)).await
+                calling(|| api.replace(&name.name, &parameters, &secret).boxed()).await
             } else {
-                calling(|| api.create(&parameters, &secret)).await
+                calling(|| api.create(&parameters, &secret).boxed()).await
             };
             match written {
                 // Somebody wrote, made or removed it between the read and the write.
@@ -187,9 +191,9 @@ impl Cluster {
                 return Ok(Some(before));
             }
             let written = if exists {
-                calling(|| api.replace(NAME, &parameters, &after)).await
+                calling(|| api.replace(NAME, &parameters, &after).boxed()).await
             } else {
-                calling(|| api.create(&parameters, &after)).await
+                calling(|| api.create(&parameters, &after).boxed()).await
             };
             match written {
                 Err(error) if error.is_code(409) => {}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -73,7 +74,7 @@ impl Election {
     /// Gives the lead away, so that the next one need not wait for the Lease to run out.
     pub(super) async fn release(&self) {
         let release = async {
-            let lease = calling(|| self.leases.get(NAME)).await?;
+            let lease = calling(|| self.leases.get(NAME).boxed()).await?;
             if holder(&lease) == Some(&self.identity) {
                 self.write(lease, "").await?;
             }
@@ -85,12 +86,12 @@ impl Election {
     }
 
     async fn try_to_win(&self, sighting: &mut Option<Sighting>) -> Result<bool, ClusterError> {
-        let Some(lease) = calling(|| self.leases.get_opt(NAME)).await? else {
+        let Some(lease) = calling(|| self.leases.get_opt(NAME).boxed()).await? else {
             let mut lease = Lease::default();
             lease.metadata.name = Some(NAME.into());
             let lease = self.held(lease, &self.identity);
-            let made =
-                calling(|| async { self.leases.create(&PostParams::default(), &lease).await });
+            let parameters = PostParams::default();
+            let made = calling(|| self.leases.create(&parameters, &lease).boxed());
             return unless_conflict(made.await);
         };
         let version = lease.metadata.resource_version.clone();
@@ -104,7 +105,7 @@ impl Election {
     }
 
     async fn renew(&self) -> Result<bool, ClusterError> {
-        let lease = calling(|| self.leases.get(NAME)).await?;
+        let lease = calling(|| self.leases.get(NAME).boxed()).await?;
         match holder(&lease) {
             Some(holder) if *holder == self.identity => self.write(lease, &self.identity).await,
             _ => Ok(false),
@@ -114,8 +115,8 @@ impl Election {
     /// False when somebody else was faster.
     async fn write(&self, lease: Lease, identity: &str) -> Result<bool, ClusterError> {
         let lease = self.held(lease, identity);
-        let written =
-            calling(|| async { self.leases.replace(NAME, &PostParams::default(), &lease).await });
+        let parameters = PostParams::default();
+        let written = calling(|| self.leases.replace(NAME, &parameters, &lease).boxed());
         unless_conflict(written.await)
     }
 

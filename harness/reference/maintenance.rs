@@ -1,5 +1,6 @@
 //! Maintenance: the connection is kept up with a certificate, and the certificate is renewed.
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -103,7 +104,7 @@ impl Agent {
         // CERT-01, CERT-02: when it is time and not earlier, unless somebody asks (CERT-03), or
         // there is no other way to the CA certificate (CERT-14).
         if due || round.refresh_asked() || lacks_ca {
-            return self.renew(round, &held, &answer).await;
+            return self.renew(round, &held, &answer).boxed().await;
         }
         Ok(held.certificate)
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::agent::{Agent, Memory};
@@ -31,26 +32,26 @@ pub(super) async fn run(
             stop.await;
             STOPPING
         };
-        return lead(&environment, &cluster, end).await;
+        return lead(environment.clone(), cluster.clone(), end).await;
     }
     let namespace = &environment.configuration_secret.namespace;
     let election = Election::new(cluster.client().clone(), namespace);
     loop {
         tokio::select! {
-            () = election.won() => {}
+            () = election.won().boxed() => {}
             () = &mut stop => return,
         }
         let mut stopped = false;
         let end = async {
             tokio::select! {
-                () = election.lost() => HANDING_OVER,
+                () = election.lost().boxed() => HANDING_OVER,
                 () = &mut stop => {
                     stopped = true;
                     STOPPING
                 }
             }
         };
-        lead(&environment, &cluster, end).await;
+        lead(environment.clone(), cluster.clone(), end).await;
         if stopped {
             return election.release().await;
         }
@@ -61,16 +62,16 @@ pub(super) async fn run(
 /// about the calls that this interrupts (RES-01), unless it is just spending a token or keeping a
 /// key: that has as long to come to its end as `end` says.
 async fn lead(
-    environment: &Arc<Environment>,
-    cluster: &Cluster,
+    environment: Arc<Environment>,
+    cluster: Cluster,
     end: impl Future<Output = Duration>,
 ) {
     let critical = Critical::new();
-    let watches = Watches::start(cluster, environment);
+    let watches = Watches::start(&cluster, &environment);
     let agent = Agent {
-        timing: Timing::new(environment),
-        environment: environment.clone(),
-        cluster: cluster.clone(),
+        timing: Timing::new(&environment),
+        environment,
+        cluster,
         observed: watches.observed.clone(),
         critical: critical.clone(),
         schedule: Schedule::default(),
@@ -85,7 +86,7 @@ async fn lead(
     };
     tokio::select! {
         biased;
-        () = rounds(agent) => {}
+        () = rounds(agent).boxed() => {}
         () = end => {}
     }
 }

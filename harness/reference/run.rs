@@ -97,3 +97,25 @@ fn failed(error: &RunError) -> ExitCode {
     tracing::error!(error = chain(error), "the agent ends");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_can_run_as_a_task_of_a_bigger_process() {
+        fn may_move<T: Send>(_: T) {}
+        let environment = Environment::read(|_| None).expect("defaults");
+        may_move(serve(environment, std::future::pending()));
+    }
+
+    #[tokio::test]
+    async fn without_a_way_to_a_cluster_it_does_not_start() {
+        let environment = Environment::read(|name| {
+            (name == "KUBECONFIG").then(|| "/no/such/kubeconfig".to_owned())
+        });
+        let error = serve(environment.expect("valid"), std::future::pending()).await;
+        let error = chain(&error.expect_err("no kubeconfig"));
+        assert!(error.contains("/no/such/kubeconfig"), "{error}");
+    }
+}

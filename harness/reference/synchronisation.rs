@@ -1,5 +1,6 @@
 //! Synchronisation: fetch from the Director, apply to the cluster, report the runtime's labels.
 
+use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::agent::{Agent, Held, Round};
@@ -79,11 +80,11 @@ impl Agent {
         };
         let fetched =
             director.fetch(&mut round.trace).await.map_err(SynchronisationError::Fetch)?;
-        let applied = applications::apply(&self.cluster, &self.environment, &fetched).await;
+        let applied = applications::apply(&self.cluster, &self.environment, &fetched).boxed().await;
         if let Err(error) = applied {
             // SYNC-17: the others are applied, so the Director is told all the same.
             if !error.is_total() {
-                let told = tell(&director, round, &self.environment, &fetched).await;
+                let told = tell(&director, round, &self.environment, &fetched).boxed().await;
                 if let Err(error) = told {
                     tracing::warn!(error = chain(&error), "the runtime's labels were not set");
                 }
@@ -91,6 +92,7 @@ impl Agent {
             return Err(SynchronisationError::Apply(error));
         }
         tell(&director, round, &self.environment, &fetched)
+            .boxed()
             .await
             .map_err(SynchronisationError::Labels)
     }

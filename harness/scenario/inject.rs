@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use crate::document::{Node, Problem, Spanned, Value};
-use crate::fault::{self, Armed, Narrowing, Parsed, Place};
+use crate::fault::{self, Armed, Named, Narrowing, Parsed, Place};
 
 /// A fault to arm.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Inject {
             return Err(problem.at(id.span));
         }
         let at = read_place(&place)?;
-        let parameters = Node { value: Value::Map(parameters), at: all };
+        let parameters = Node { value: Value::Map(parameters), at: fault.span };
         let parsed = read_fault(&fault, &parameters)?;
         let narrowing: Narrowing = only.as_ref().map(Node::read).transpose()?.unwrap_or_default();
         let armed =
@@ -82,12 +82,8 @@ fn read_place(word: &Spanned<String>) -> Result<Place, Problem> {
 }
 
 fn read_fault(name: &Spanned<String>, parameters: &Node) -> Result<Parsed, Problem> {
-    match fault::read(name, parameters.reader()) {
-        Ok(Some(parsed)) => Ok(parsed),
-        Ok(None) => {
-            let names = fault::KINDS.iter().map(|kind| kind.name);
-            Err(Problem::unknown("fault", name, names).at(name.span))
-        }
-        Err(problem) => Err(problem.at(name.span)),
-    }
+    parameters.read_seed(Named(name))?.ok_or_else(|| {
+        let names = fault::KINDS.iter().map(|kind| kind.name);
+        Problem::unknown("fault", name, names).at(name.span)
+    })
 }

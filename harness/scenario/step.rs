@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use super::fact::{Claim, Facts, Use};
-use super::given::{Application, GivenCertificates};
+use super::claim::{Claim, Facts, Use};
+use super::given::{GivenCertificates, check_pattern};
 use super::inject::Inject;
 use super::words::{AgentWord, Flag, ObjectWord, OneOrMore};
+use crate::compass::Application;
 use crate::document::{Node, Period, Problem, Span, Spanned, Value};
 
 /// One step of the story.
@@ -89,6 +90,7 @@ pub enum Change {
 #[serde(rename_all = "camelCase")]
 pub enum DirectorChange {
     /// More applications.
+    #[serde(deserialize_with = "applications")]
     AddApplications(Vec<Application>),
     /// Fewer applications, by name.
     RemoveApplications(OneOrMore<Spanned<String>>),
@@ -96,6 +98,12 @@ pub enum DirectorChange {
     RenameApplication(Rename),
     /// Another label at the runtime.
     SetRuntimeLabel(RuntimeLabel),
+}
+
+fn applications<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Application>, D::Error> {
+    let items = Vec::<Node>::deserialize(deserializer)?;
+    let read = |item: &Node| check_pattern(item).and_then(|()| item.read());
+    items.iter().map(read).collect::<Result<_, _>>().map_err(Problem::raise)
 }
 
 /// What changes in the Connector.

@@ -1,9 +1,13 @@
 //! Requests through the doors: what arrives behind, what the journal says, and what goes wrong.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use compass_harness::journal::{Event, Identity, Peer};
+use compass_harness::fault::Faults;
+use compass_harness::gateway::{DoorPlan, Gateway, KubernetesReception};
+use compass_harness::journal::{Door, Event, Identity, Journal, Peer};
+use http::Uri;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -11,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::gateway_rig::{Backend, Rig, chain, soon};
+use crate::gateway_rig::{Authority, Backend, Rig, chain, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_arrives_behind_as_it_was_sent_but_for_what_the_edge_changes() {
@@ -152,6 +156,59 @@ async fn a_body_over_the_limit_is_refused() {
     let seen: Value = exact.json().await.expect("JSON");
     assert_eq!(seen["bytes"], 2 * 1024 * 1024);
     assert_eq!(rig.answers()[0].status, Some(413));
+    assert_eq!(rig.requests()[0].body_bytes, 2 * 1024 * 1024 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_may_ask_before_it_sends_and_speak_http_1_0() {
+    let rig = Rig::open().await;
+    let body = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(body.path(), vec![b'x'; 1536 * 1024]).expect("written");
+    let data = format!("@{}", body.path().display());
+    let url = rig.url("token", "/connector/echo");
+    let arguments = ["--http1.1", "-H", "Expect: 100-continue", "--data-binary", &data];
+    let (code, seen, complaint) = rig.curl(&arguments, &url).await;
+    assert_eq!(code, 0, "{complaint}");
+    let seen: Value = serde_json::from_str(&seen).expect("JSON");
+    assert_eq!(seen["bytes"], 1536 * 1024);
+    assert!(!seen["headers"].to_string().contains("expect"), "{seen}");
+    let (code, seen, complaint) = rig.curl(&["--http1.0", "--no-alpn"], &url).await;
+    assert_eq!(code, 0, "{complaint}");
+    assert!(seen.contains("/echo"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_behind_may_speak_tls_and_is_trusted_by_its_authority_only() {
+    let behind = Rig::open().await;
+    let server = Uri::try_from(behind.url("kubernetes", "")).expect("a URI");
+    for trusted in [true, false] {
+        let servers = Authority::new("servers in front");
+        let reception = Arc::new(KubernetesReception::new(server.clone()));
+        let mut plan = DoorPlan::new(Door::Kubernetes, "kubernetes", servers.server(), reception);
+        let root = if trusted { &behind.servers } else { &servers };
+        plan.upstream_roots = vec![root.0.as_ref().der().clone()];
+        let journal = Journal::new();
+        let faults = Faults::new(journal.clone());
+        let gateway = Gateway::open(vec![plan], journal.clone(), faults).expect("open");
+        let address = gateway.address("kubernetes").expect("there is such a listener");
+        let root = reqwest::Certificate::from_pem(servers.pem().as_bytes()).expect("PEM");
+        let client = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
+        let url = format!("https://localhost:{}/api/v1/secrets?watch=1", address.port());
+        let mut answer = client.get(url).send().await.expect("an answer");
+        if trusted {
+            let watch = behind.backend.next_watch().await;
+            watch.send("{}\n").await;
+            let frame = soon("a frame", answer.chunk()).await.expect("a frame");
+            assert_eq!(frame.expect("no end"), "{}\n");
+            drop(answer);
+            soon("the end of the watch behind both", watch.frames.closed()).await;
+        } else {
+            assert_eq!(answer.status(), 502);
+            let entries = format!("{:?}", journal.snapshot());
+            assert!(entries.contains("UnknownIssuer"), "{entries}");
+        }
+        gateway.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -273,6 +330,25 @@ async fn after_stop_nobody_listens_and_kept_connections_are_closed() {
     assert!(begun.elapsed() < Duration::from_secs(1), "idle connections end at once");
     let error = client.get(&url).send().await.expect_err("nobody listens");
     assert!(chain(&error).contains("refused"), "{}", chain(&error));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_fault_holds_up_does_not_hold_up_the_stop() {
+    for words in [
+        json!({"at": "connector", "fault": "http.slow-answer", "delay": "1h"}),
+        json!({"at": "connector", "fault": "tcp.stall"}),
+        json!({"at": "connector", "fault": "tls.stall"}),
+        json!({"at": "token", "fault": "tcp.stall", "point": "accept"}),
+    ] {
+        let rig = Rig::open().await;
+        rig.inject("held", words.clone());
+        let sent = tokio::spawn(rig.client().get(rig.url("token", "/connector/graphql")).send());
+        rig.fired("held", 1).await;
+        let begun = Instant::now();
+        rig.gateway.stop().await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{words}: {:?}", begun.elapsed());
+        assert!(soon("the end", sent).await.expect("the client").is_err(), "{words}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

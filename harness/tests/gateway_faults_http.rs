@@ -58,6 +58,28 @@ async fn http_answer_can_be_any_body() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_against_the_rules_of_http_harms_nobody() {
+    let rig = Rig::open().await;
+    let headers = json!({"content-length": "5", "transfer-encoding": "chunked", "connection": "x"});
+    for status in [200, 204, 304, 500] {
+        let words = json!({
+            "at": "connector", "fault": "http.answer", "status": status, "headers": headers,
+            "body": {"text": "longer than five"}
+        });
+        rig.inject("answer", words);
+        for client in [rig.client(), rig.http1_client()] {
+            for method in [http::Method::GET, http::Method::HEAD] {
+                let answer = client.request(method, rig.url("token", PATH)).send().await;
+                assert_eq!(answer.expect("an answer").status(), status);
+            }
+        }
+    }
+    rig.faults.heal_all();
+    let head = rig.client().head(rig.url("token", PATH)).send().await.expect("an answer");
+    assert_eq!(head.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_is_a_server_a_door_or_a_listener() {
     let rig = Rig::open().await;
     let client = rig.client_with(&rig.clients.client(|_| {}));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use compass_harness::gateway::{ClientCertificates, DoorPlan, Gateway, ListenError};
 use compass_harness::journal::{Door, Event, Handshake, HandshakeOutcome};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -111,6 +112,28 @@ async fn a_handshake_that_succeeds_says_what_was_agreed() {
     assert_eq!(certificate.common_name, "client-1");
     assert_eq!(certificate.chain_length, 2);
     assert_eq!(certificate.fingerprint.len(), 64);
+}
+
+/// A resumed session would let a certificate in that has expired since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_handshake_with_a_certificate_is_a_full_one() {
+    let rig = Rig::open().await;
+    for (address, resumed) in
+        [("token", HandshakeKind::Resumed), ("connector", HandshakeKind::Full)]
+    {
+        let config = rig.tls_config(Some(&rig.clients.client(|_| {})));
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let mut stream = rig.tls_with(address, Arc::clone(&config)).await;
+            let request =
+                b"GET /connector/graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            stream.write_all(request).await.expect("sent");
+            let mut answer = Vec::new();
+            soon("the answer", stream.read_to_end(&mut answer)).await.expect("an answer");
+            kinds.push(stream.get_ref().1.handshake_kind().expect("it is up"));
+        }
+        assert_eq!(kinds, [HandshakeKind::Full, resumed], "{address}");
+    }
 }
 
 /// Its TLS is not ours, which keeps us honest.

@@ -26,11 +26,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// No test waits longer than this for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -340,20 +343,40 @@ impl Rig {
         self.builder().identity(identity).build().expect("a client")
     }
 
-    /// A bare TLS connection without ALPN, for what no HTTP client would send.
-    pub(crate) async fn tls(&self, address: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
+    /// What a TLS client without ALPN needs, with a certificate in PEM if it is to show one.
+    pub(crate) fn tls_config(&self, certificate: Option<&str>) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.servers.0.as_ref().der().clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match certificate {
+            None => config.with_no_client_auth(),
+            Some(pem) => {
+                let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().expect("certificates");
+                let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
+                config.with_client_auth_cert(chain, key).expect("they belong together")
+            }
+        };
+        Arc::new(config)
+    }
+
+    /// A bare TLS connection, for what no HTTP client would send.
+    pub(crate) async fn tls(&self, address: &str) -> TlsStream<TcpStream> {
+        self.tls_with(address, self.tls_config(None)).await
+    }
+
+    pub(crate) async fn tls_with(
+        &self,
+        address: &str,
+        config: Arc<rustls::ClientConfig>,
+    ) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.at(address)).await.expect("connected");
         let name = "localhost".try_into().expect("a name");
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        connector.connect(name, stream).await.expect("a handshake")
+        TlsConnector::from(config).connect(name, stream).await.expect("a handshake")
     }
 
     /// Runs curl against a listener; gives its exit code, what it wrote and what it complained of.

@@ -88,6 +88,19 @@ pub(super) fn failure_has_its_error(now: &Connection) -> Option<String> {
     error.is_none().then(|| format!("`{}` without {place}", now.state_name()))
 }
 
+/// STAT-05: no error, and the attempt is the fetch; whether there was one, the Director knows.
+pub(super) fn synchronized_is_clean(now: &Connection) -> Option<String> {
+    if now.state() != Some(State::Synchronized) {
+        return None;
+    }
+    if let Some(error) = now.synchronization_error() {
+        return Some(format!("`Synchronized` with the error `{error}`"));
+    }
+    let fetch = now.time("/status/synchronizationStatus/lastSuccessfulFetch");
+    (!about_the_same(fetch, now.last_attempt()))
+        .then(|| "`Synchronized`, and the last attempt is not the last successful fetch".into())
+}
+
 /// STAT-06.
 pub(super) fn no_stale_connection_error(now: &Connection) -> Option<String> {
     let well = matches!(now.state()?, State::Connected | State::Synchronized);
@@ -168,8 +181,60 @@ pub(super) fn says_nothing_new(before: &Value, after: &Value) -> bool {
         "/status/synchronizationStatus/error",
         "/spec/managementInfo",
     ];
-    pointers.into_iter().all(|pointer| before.pointer(pointer) == after.pointer(pointer))
+    pointers.into_iter().all(|pointer| !differs(before, after, pointer))
         && same_flags(before, after)
+}
+
+/// Whether a part of two objects is not the same.
+pub(super) fn differs(before: &Value, after: &Value, pointer: &str) -> bool {
+    before.pointer(pointer) != after.pointer(pointer)
+}
+
+/// CONN-06: the times of establishing are those of one attempt.
+pub(super) fn establishing_is_told(
+    before: Option<&Connection>,
+    now: &Connection,
+) -> Option<String> {
+    const CONNECTION: &str = "/status/connectionStatus";
+    let connected = |connection: &Connection| connection.state() == Some(State::Connected);
+    if !connected(now) || before.is_some_and(connected) {
+        return None;
+    }
+    let of = |name: &str| now.time(&format!("{CONNECTION}/{name}"));
+    let established = of("established");
+    for name in ["lastSync", "lastSuccess", "certificateStatus/acquired"] {
+        if established.is_none() || !about_the_same(of(name), established) {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            return Some(format!("`Connected`, and {name} is not the time of `established`"));
+        }
+    }
+    if let Some(renewed) = of("renewed") {
+        return Some(format!("`Connected`, and renewed is {renewed}"));
+    }
+    now.certificate().is_none().then(|| "`Connected` without the dates of the certificate".into())
+}
+
+/// CERT-03: a renewal is told by `renewed` and `acquired`, which are one time.
+pub(super) fn renewal_is_told(before: Option<&Connection>, now: &Connection) -> Option<String> {
+    const RENEWED: &str = "/status/connectionStatus/renewed";
+    let renewed = now.time(RENEWED)?;
+    if before?.time(RENEWED) == Some(renewed) {
+        return None;
+    }
+    let acquired = now.time("/status/connectionStatus/certificateStatus/acquired");
+    (!about_the_same(acquired, Some(renewed)))
+        .then(|| format!("renewed at {renewed}, and acquired is another time"))
+}
+
+/// SYNC-01: what was fetched is applied, at the time of the attempt.
+pub(super) fn complete_round_is_told(now: &Connection) -> Option<String> {
+    if now.state() != Some(State::Synchronized) {
+        return None;
+    }
+    let applied = now.time("/status/synchronizationStatus/lastSuccessfulApplication");
+    (!about_the_same(applied, now.last_attempt())).then(|| {
+        "`Synchronized`, and the last attempt is not the last successful application".into()
+    })
 }
 
 /// CERT-05.

@@ -68,15 +68,27 @@ fn state_stays_for_a_time() {
 fn facts_beside_each_other_are_true_at_once() {
     let tell = |gap: bool| {
         expect("{ state: Synchronized, applications: { include: orders } }", |story| {
-            story.paired().application("orders", ObjectChange::Added);
+            story.paired().application("mp-orders", ObjectChange::Added);
             if gap {
-                story.application("orders", ObjectChange::Deleted);
+                story.application("mp-orders", ObjectChange::Deleted);
             }
             story.at(1000).synchronized();
         })
     };
     passed(&tell(false));
     assert_eq!(only_finding(&tell(true)).observed, "no Application");
+}
+
+#[test]
+fn a_fact_without_a_time_may_take_as_long_as_those_beside_it() {
+    let fact =
+        "{ transitions: [{ to: Connected, within: 20s }], status: { connectionError: empty } }";
+    passed(&expect(fact, |story| {
+        story.at(15_000).paired();
+    }));
+    only_finding(&expect("{ status: { connectionError: empty } }", |story| {
+        story.at(15_000).paired();
+    }));
 }
 
 #[test]
@@ -126,7 +138,7 @@ fn renewal(stored: bool, shown: u32) -> impl FnOnce(&mut Story) {
         let now = story.clock();
         story.written(json!({"status": {"connectionStatus": {
             "renewed": now, "lastSync": now, "lastSuccess": now,
-            "certificateStatus": reported(if stored { 2 } else { 1 }),
+            "certificateStatus": reported_at(if stored { 2 } else { 1 }, &now),
         }}}));
     }
 }
@@ -198,6 +210,23 @@ fn requests_are_forbidden_before_a_moment() {
         story.fetch().paired();
     });
     assert_eq!(only_finding(&early).observed, "a request for applicationsForRuntime at compass");
+    let never_connected = always(fact, |story| {
+        story.fetch();
+    });
+    only_finding(&never_connected);
+    // The agent writes `Connected` and goes on at once; the watch brings the revision later.
+    let mut story = Story::new();
+    story.began().paired();
+    let (revision, answer) = (story.entries.len() - 2, story.entries.len() - 1);
+    story.fetch().done();
+    let order: Vec<usize> = (0..revision).chain(answer..story.entries.len() - 1).collect();
+    let mut late: Vec<Event> = order.iter().map(|n| story.entries[*n].event.clone()).collect();
+    late.push(story.entries[revision].event.clone());
+    late.push(story.entries[story.entries.len() - 1].event.clone());
+    for (entry, event) in story.entries.iter_mut().zip(late) {
+        *entry = Arc::new(Entry { event, ..**entry });
+    }
+    passed(&story.judged(&scenario(&format!("- {fact}"), "- start: agent")));
 }
 
 #[test]
@@ -257,18 +286,17 @@ fn applications_are_compared_by_the_rules_of_names() {
     };
     passed(&expect(
         "{ applications: { exactly: [orders, billing] } }",
-        tell(&["billing", "orders"]),
+        tell(&["mp-billing", "mp-orders"]),
     ));
-    let more = expect("{ applications: { exactly: [orders] } }", tell(&["billing", "orders"]));
-    assert_eq!(only_finding(&more).observed, "billing and orders");
-    passed(&expect("{ applications: { count: 2 } }", tell(&["billing", "orders"])));
-    passed(&expect("{ applications: { include: orders } }", tell(&["billing", "orders"])));
-    let steps = "- start: agent\n- expect: { applications: { include: Orders! } }";
-    let mut story = Story::new();
-    let (key, value) = ("isNormalized".into(), json!("false"));
-    story.act().push(LandscapeEvent::RuntimeLabel { key, value });
-    story.began().application("mp-orders", ObjectChange::Added).done();
-    passed(&story.judged(&scenario("", steps)));
+    let more =
+        expect("{ applications: { exactly: [orders] } }", tell(&["mp-billing", "mp-orders"]));
+    assert_eq!(only_finding(&more).observed, "mp-billing and mp-orders");
+    passed(&expect("{ applications: { count: 2 } }", tell(&["mp-billing", "mp-orders"])));
+    passed(&expect("{ applications: { include: orders } }", tell(&["mp-billing", "mp-orders"])));
+    passed(&expect(
+        "{ applications: { include: [Orders!, mp-refunds] } }",
+        tell(&["mp-orders", "mp-refunds"]),
+    ));
 }
 
 #[test]

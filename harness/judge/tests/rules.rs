@@ -39,7 +39,7 @@ fn a_good_run_keeps_all_rules() {
             "status": {
                 "connectionStatus": {
                     "renewed": now, "lastSync": now, "lastSuccess": now,
-                    "certificateStatus": reported(2),
+                    "certificateStatus": reported_at(2, &now),
                 },
                 "synchronizationStatus": {
                     "lastAttempt": now, "lastSuccessfulFetch": now, "lastSuccessfulApplication": now,
@@ -86,9 +86,10 @@ fn stat_02_no_time_goes_back() {
     assert!(breach("STAT-02", &back).starts_with("lastSync goes back"));
     let again = run(|story| {
         story.paired();
-        story.connection(
-            json!({"status": {"connectionStatus": {"renewed": "2026-04-11T12:00:01Z"}}}),
-        );
+        let renewed = "2026-04-11T12:00:01Z";
+        story.connection(json!({"status": {"connectionStatus": {
+            "renewed": renewed, "certificateStatus": reported_at(1, renewed),
+        }}}));
         story.issued(2, Identity::Token { number: 1 }).stored(2, 2);
         story.connection(json!({"status": {"connectionStatus": {
             "established": "2026-04-11T12:00:09Z", "renewed": null, "certificateStatus": reported(2),
@@ -99,9 +100,11 @@ fn stat_02_no_time_goes_back() {
         story.at(60_000).paired().deleted();
         story.push(TokenEvent::Issued { number: 3, client_id: "c".into(), by: "operator".into() });
         story.issued(2, Identity::Token { number: 3 }).stored(2, 2);
-        story.connection(
-            json!({"status": {"connectionStatus": {"certificateStatus": reported(2)}}}),
-        );
+        let earlier = "2026-04-11T12:00:30Z";
+        story.connection(json!({"status": {"connectionStatus": {
+            "established": earlier, "lastSync": earlier, "lastSuccess": earlier,
+            "certificateStatus": reported_at(2, earlier),
+        }}}));
     });
     passed(&new_object);
 }
@@ -285,18 +288,63 @@ fn stat_10_holds_whichever_comes_first_answer_or_revision() {
 
 #[test]
 fn stat_11_is_a_remark() {
-    let rewrite = |story: &mut Story, second: u32| {
-        let now = format!("2026-04-11T12:00:{second}Z");
-        story.written(json!({"status": {"connectionStatus": {"lastSync": now}}}));
+    let maintained = |story: &mut Story| {
+        let now = story.clock();
+        let times = json!({"lastSync": now, "lastSuccess": now});
+        story.written(json!({"status": {"connectionStatus": times}}));
     };
-    let verdict = run(|story| {
-        story.paired().at(2000).synchronized();
-        for second in 10..13 {
-            rewrite(story, second);
+    let twice = run(|story| {
+        story.paired().at(2000).synchronized().at(4000);
+        maintained(story);
+        story.synchronized();
+    });
+    assert_eq!(breach("STAT-11", &twice), "two writes in one unchanged round");
+    assert_eq!(twice.judgement, Judgement::Passed);
+    // Rounds that end after the Connector are rounds of their own.
+    let failing = run(|story| {
+        story.paired().at(2000).synchronized().at(4000).state("ConnectionMaintenanceFailed");
+        for second in 5..9 {
+            maintained(story.at(second * 1000));
         }
     });
-    assert_eq!(breach("STAT-11", &verdict), "2 writes in one unchanged round");
-    assert_eq!(verdict.judgement, Judgement::Passed);
+    passed(&failing);
+    assert!(failing.remarks.is_empty(), "{:#?}", failing.remarks);
+}
+
+#[test]
+fn conn_06_establishing_is_told_at_one_time() {
+    let verdict = run(|story| {
+        let now = "2026-04-11T12:00:05Z";
+        story.issued(1, Identity::Token { number: 1 }).stored(1, 1);
+        story.connection(json!({"status": {"connectionStatus": {
+            "established": now, "lastSync": now, "lastSuccess": "2026-04-11T12:00:01Z",
+            "certificateStatus": reported_at(1, now),
+        }}}));
+    });
+    let seen = breach("CONN-06", &verdict);
+    assert_eq!(seen, "`Connected`, and lastSuccess is not the time of `established`");
+}
+
+#[test]
+fn cert_03_renewing_is_told_at_one_time() {
+    let verdict = run(|story| {
+        story.paired();
+        let renewed = "2026-04-11T12:00:09Z";
+        story.connection(json!({"status": {"connectionStatus": {"renewed": renewed}}}));
+    });
+    assert!(breach("CERT-03", &verdict).starts_with("renewed at 2026-04-11T12:00:09Z"));
+}
+
+#[test]
+fn sync_01_a_complete_round_is_told_at_one_time() {
+    let verdict = run(|story| {
+        story.paired().synchronized().at(9000).fetch();
+        let now = story.clock();
+        story.written(json!({"status": {"synchronizationStatus": {
+            "lastAttempt": now, "lastSuccessfulFetch": now,
+        }}}));
+    });
+    breach("SYNC-01", &verdict);
 }
 
 #[test]

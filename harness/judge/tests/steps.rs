@@ -210,11 +210,42 @@ fn a_promise_that_is_broken_is_known_at_once_and_stays_so() {
         watch.see(entry);
     }
     assert_eq!(watch.findings().len(), 1);
+    let mut remark = Story::new();
+    remark.began().paired().connection(json!({"status": {"connectionStatus": {"error": "old"}}}));
+    let mut deviating = Watch::new(Arc::new(scenario.clone()), terms());
+    remark.entries.iter().for_each(|entry| deviating.see(entry));
+    assert!(deviating.findings().is_empty(), "a deviation from STAT-06 stops nobody");
     story.paired().done();
     let verdict = story.judged(&scenario);
     let finding = only_finding(&verdict);
     assert_eq!(finding.claim, "No failure");
     assert_eq!(finding.observed, "the state is ConnectionFailed");
+}
+
+#[test]
+fn what_an_agent_writes_while_it_is_told_to_end_breaks_no_promise() {
+    let always = "- state: { never: [ConnectionMaintenanceFailed] }";
+    let scenario = scenario(always, "- start: agent\n- expect: { state: Synchronized }");
+    let tell = |told_early: bool| {
+        let told = AgentEvent::Told { signal: "SIGTERM".into() };
+        let mut story = Story::new();
+        story.act().began().paired().synchronized();
+        if !told_early {
+            story.done();
+        }
+        story.push(told);
+        let now = story.clock();
+        story.written(json!({"status": {
+            "connectionState": "ConnectionMaintenanceFailed",
+            "connectionStatus": {"lastSync": now, "error": "context canceled"},
+        }}));
+        if told_early {
+            story.done();
+        }
+        story.judged(&scenario)
+    };
+    passed(&tell(false));
+    only_finding(&tell(true));
 }
 
 #[test]
@@ -233,4 +264,38 @@ fn what_holds_afterwards_is_judged_at_the_end_only() {
         only_finding(&story.judged(&scenario)).observed,
         "the state is SynchronizationFailed"
     );
+}
+
+#[test]
+fn a_long_journal_takes_time_in_proportion_to_its_length() {
+    let always = "
+- state: { never: [ConnectionFailed] }
+- requests: { to: director, operation: applications, atMost: 5, per: 1s }
+- applications: { neverFewerThan: 1000, since: firstSynchronized }
+- secrets: { neverMissing: client-certificate, since: firstConnected }";
+    let names: Vec<String> = (0..1000).map(|n| format!("a{n}")).collect();
+    let steps = format!(
+        "- start: agent\n- expect: {{ applications: {{ include: [{}] }}, state: Synchronized, within: 10h, stableFor: 1h }}",
+        names.join(", ")
+    );
+    let scenario = Arc::new(scenario(always.trim(), &steps));
+    let time = |rounds: u64| {
+        let mut story = Story::new();
+        story.act().began().paired();
+        for name in &names {
+            story.application(&format!("mp-{name}"), ObjectChange::Added);
+        }
+        for round in 1..rounds {
+            story.at(round * 1000).synchronized();
+        }
+        story.done();
+        let begun = std::time::Instant::now();
+        let verdict = judge(Arc::clone(&scenario), terms(), &story.entries);
+        assert!(verdict.findings.is_empty(), "{:#?}", verdict.findings);
+        begun.elapsed()
+    };
+    let _ = time(100);
+    let (short, long) = (time(250), time(2000));
+    // Eight times as long; twice that is for a loaded machine, and a square would be 64 times.
+    assert!(long < short * 30, "{short:?} for 250 rounds, {long:?} for 2000");
 }

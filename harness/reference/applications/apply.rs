@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -83,7 +85,8 @@ pub(in crate::reference) async fn apply(
         // SEC-06: Secrets are written in this namespace only.
         secrets: cluster.secrets(&environment.integration_namespace),
     };
-    let list = calling(|| async { applier.applications.list(&ListParams::default()).await })
+    let everything = ListParams::default();
+    let list = calling(|| applier.applications.list(&everything).boxed())
         .await
         .map_err(ApplyError::List)?;
     let mut existing: BTreeMap<String, DynamicObject> =
@@ -107,12 +110,13 @@ pub(in crate::reference) async fn apply(
     let removes: Vec<_> = existing.into_values().filter(objects::is_managed).collect();
     let all = outcomes.len() + creates.len() + updates.len() + removes.len();
     // Creates before deletes before updates, so that a renamed application is never missing.
-    outcomes.extend(together(creates.iter().map(|desired| applier.create(desired))).await);
-    outcomes.extend(together(removes.iter().map(|object| applier.remove(object))).await);
-    outcomes.extend(
-        together(updates.into_iter().map(|(desired, object)| applier.update(desired, object)))
-            .await,
-    );
+    let work = creates.iter().map(|desired| applier.create(desired).boxed()).collect();
+    outcomes.extend(together(work).await);
+    let work = removes.iter().map(|object| applier.remove(object).boxed()).collect();
+    outcomes.extend(together(work).await);
+    let updates = updates.into_iter();
+    let work = updates.map(|(desired, object)| applier.update(desired, object).boxed()).collect();
+    outcomes.extend(together(work).await);
     report(outcomes, all)
 }
 
@@ -152,7 +156,8 @@ fn describe(
     Ok((all, failures))
 }
 
-async fn together(work: impl Iterator<Item = impl Future<Output = Outcome>>) -> Vec<Outcome> {
+/// Some at a time. The futures are boxed for the reason that `calling` has.
+async fn together(work: Vec<BoxFuture<'_, Outcome>>) -> Vec<Outcome> {
     stream::iter(work).buffer_unordered(AT_A_TIME).collect().await
 }
 
@@ -183,11 +188,11 @@ impl Applier<'_> {
     }
 
     async fn try_create(&self, desired: &Desired) -> Result<(), OneError> {
+        let parameters = PostParams::default();
         let object = desired.create(self.environment.skip_apps_tls_verify);
-        let created =
-            calling(|| async { self.applications.create(&PostParams::default(), &object).await })
-                .await
-                .map_err(OneError::Application)?;
+        let created = calling(|| self.applications.create(&parameters, &object).boxed())
+            .await
+            .map_err(OneError::Application)?;
         // The Secrets come second: they name the uid of the Application as their owner.
         self.keep_secrets(desired, &created).await
     }
@@ -200,8 +205,7 @@ impl Applier<'_> {
                 self.remove_secret(&secret).await?;
             }
             let parameters = DeleteParams::default();
-            let gone =
-                calling(|| async { self.applications.delete(&name, &parameters).await }).await;
+            let gone = calling(|| self.applications.delete(&name, &parameters).boxed()).await;
             missing_is_fine(gone.map(|_| ())).map_err(OneError::Remove)
         };
         let result = result.await;
@@ -220,6 +224,7 @@ impl Applier<'_> {
     ) -> Result<(), OneError> {
         // APP-05: what the new description does not name any more goes at the end.
         let named = objects::named_secrets(&object);
+        let parameters = PostParams::default();
         self.keep_secrets(desired, &object).await?;
         for _ in 0..CONFLICTS {
             let before = object.clone();
@@ -228,15 +233,14 @@ impl Applier<'_> {
             if object == before {
                 return self.remove_secrets(named, desired).await;
             }
-            let written = calling(|| async {
-                self.applications.replace(&desired.name, &PostParams::default(), &object).await
-            });
+            let written =
+                calling(|| self.applications.replace(&desired.name, &parameters, &object).boxed());
             match written.await {
                 Ok(_) => return self.remove_secrets(named, desired).await,
                 Err(error) if error.is_code(409) => {}
                 Err(error) => return Err(OneError::Application(error)),
             }
-            object = calling(|| self.applications.get(&desired.name))
+            object = calling(|| self.applications.get(&desired.name).boxed())
                 .await
                 .map_err(OneError::Application)?;
         }
@@ -252,7 +256,7 @@ impl Applier<'_> {
 
     async fn remove_secret(&self, name: &str) -> Result<(), OneError> {
         let parameters = DeleteParams::default();
-        let gone = calling(|| async { self.secrets.delete(name, &parameters).await }).await;
+        let gone = calling(|| self.secrets.delete(name, &parameters).boxed()).await;
         missing_is_fine(gone.map(|_| ()))
             .map_err(|source| OneError::Secret { name: name.into(), source })
     }
@@ -274,7 +278,7 @@ impl Applier<'_> {
         let failed = |source| OneError::Secret { name: name.into(), source };
         let parameters = PostParams::default();
         for _ in 0..CONFLICTS {
-            let found = calling(|| self.secrets.get_opt(name)).await.map_err(failed)?;
+            let found = calling(|| self.secrets.get_opt(name).boxed()).await.map_err(failed)?;
             let exists = found.is_some();
             let before = found.unwrap_or_default();
             let foreign = before.labels().get("app").is_none_or(|app| app != application);
@@ -288,9 +292,9 @@ impl Applier<'_> {
                 return Ok(());
             }
             let written = if exists {
-                calling(|| self.secrets.replace(name, &parameters, &secret)).await
+                calling(|| self.secrets.replace(name, &parameters, &secret).boxed()).await
             } else {
-                calling(|| self.secrets.create(&parameters, &secret)).await
+                calling(|| self.secrets.create(&parameters, &secret).boxed()).await
             };
             match written {
                 Err(error) if error.is_code(409) || exists && error.is_code(404) => {}
