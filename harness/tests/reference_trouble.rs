@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::reference_world::{Stage, asked, by_token, revision_of, stage, state};
 
+/// A point of a run by name, and the entry that marks it.
+type Point = (&'static str, fn(&Event) -> bool);
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Faults {
@@ -57,7 +60,7 @@ fn assert_pairs_belong_together(stage: &Stage) {
 
 #[tokio::test]
 async fn killed_at_any_point_of_pairing_it_gets_there_or_says_what_is_wrong() {
-    let points: [(&str, fn(&Event) -> bool); 5] = [
+    let points: [Point; 5] = [
         ("configuration is asked", |event| asked(event, "configuration")),
         ("a request is to be signed", |event| asked(event, "signCertificateSigningRequest")),
         ("the certificate is issued", |event| matches!(event, Event::Certificate(_))),
@@ -92,7 +95,7 @@ async fn killed_at_any_point_of_pairing_it_gets_there_or_says_what_is_wrong() {
 
 #[tokio::test]
 async fn killed_at_any_point_of_a_renewal_it_goes_on_with_what_is_stored() {
-    let points: [(&str, fn(&Event) -> bool); 3] = [
+    let points: [Point; 3] = [
         ("a request is to be signed", |event| {
             asked(event, "signCertificateSigningRequest") && !by_token(event)
         }),
