@@ -3,37 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A file of `kind: Agent`.
+use crate::document::{Kind, Period};
+
+/// A file of `kind: Agent`, read with [`crate::document::load`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentFile {
-    /// The version of the language.
-    pub api_version: ApiVersion,
-    /// What kind of file this is.
-    pub kind: Kind,
     /// Name of the agent.
     pub metadata: Metadata,
     /// The description.
     pub spec: Spec,
 }
 
-/// The only version of the language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum ApiVersion {
-    /// `compass.test/v1alpha1`
-    #[serde(rename = "compass.test/v1alpha1")]
-    V1Alpha1,
-}
-
-/// The kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Kind {
-    /// `Agent`
-    Agent,
+impl Kind for AgentFile {
+    const KIND: &'static str = "Agent";
 }
 
 /// What the agent is called in reports.
@@ -68,8 +54,8 @@ pub struct Spec {
     #[serde(default)]
     pub secrets_never_printed: Vec<String>,
     /// How long it may take to end after it was asked to (RES-01).
-    #[serde(default = "thirty_seconds", deserialize_with = "grace_period")]
-    pub grace_period: Duration,
+    #[serde(default = "thirty_seconds")]
+    pub grace_period: Period,
 }
 
 /// How an agent is run: exactly one way.
@@ -246,77 +232,53 @@ impl<'de> Deserialize<'de> for SecretName {
     }
 }
 
-const fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn grace_period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    span(&text).ok_or_else(|| {
-        serde::de::Error::custom(format_args!(
-            "`{text}` is not a duration such as `500ms` or `30s`"
-        ))
-    })
-}
-
-/// One number and one unit, as everywhere in our YAML.
-fn span(text: &str) -> Option<Duration> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
-    }
+const fn thirty_seconds() -> Period {
+    Period::seconds(30)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reference() -> String {
-        include_str!("../../fixtures/agents/reference.yaml").into()
-    }
+    use crate::document::parse;
+
+    const REFERENCE: &str = include_str!("../../fixtures/agents/reference.yaml");
 
     #[test]
     fn the_shipped_agent_files_are_valid() {
-        let file: AgentFile = serde_saphyr::from_str(&reference()).expect("valid");
+        let file: AgentFile = parse("reference.yaml", REFERENCE).expect("valid").content;
         assert_eq!(file.metadata.name, "reference");
         assert_eq!(
             file.spec.run,
             Run::Process(ProcessRun { command: vec!["compass-harness".into(), "agent".into()] })
         );
-        assert_eq!(file.spec.grace_period, Duration::from_secs(30));
+        assert_eq!(file.spec.grace_period, Period::seconds(30));
+        assert_eq!(
+            file.spec.ready,
+            Some(Ready { when: ReadyWhen::RequestTo(RequestPeer::Kubernetes) })
+        );
         let keys = &file.spec.secrets.agent_configuration.keys;
         assert_eq!(keys["TOKEN"], ConfigurationValue::Token);
         let other = include_str!("../../fixtures/agents/kyma-compass-runtime-agent.yaml");
-        let file: AgentFile = serde_saphyr::from_str(other).expect("valid");
+        let file: AgentFile = parse("kyma.yaml", other).expect("valid").content;
         assert_eq!(file.spec.secrets.ca_certificate.to_string(), "istio-system/ca-certificates");
     }
 
     #[test]
-    fn an_unknown_key_is_refused() {
-        let text = reference().replace("gracePeriod:", "gracePeriode:");
-        let error = serde_saphyr::from_str::<AgentFile>(&text).expect_err("unknown key");
-        assert!(error.to_string().contains("gracePeriode"), "{error}");
+    fn an_unknown_key_is_refused_with_its_place_and_the_nearest_word() {
+        let text = REFERENCE.replace("gracePeriod:", "gracePeriode:");
+        let error = parse::<AgentFile>("a.yaml", text).expect_err("unknown key").render(false);
+        assert!(error.contains("gracePeriode") && error.contains("gracePeriod`"), "{error}");
     }
 
     #[test]
-    fn a_secret_name_needs_its_namespace() {
+    fn a_secret_name_needs_its_namespace_and_the_error_has_its_place() {
         for text in ["name", "/name", "namespace/", "a/b/c", ""] {
             assert!(text.parse::<SecretName>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_span_needs_its_unit() {
-        assert_eq!(span("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(span("2h"), Some(Duration::from_secs(7200)));
-        for text in ["5", "", "s", "1.5s", "-1s", "5 s", "99999999999999999999s"] {
-            assert_eq!(span(text), None, "{text}");
-        }
+        let text = REFERENCE.replace("istio-system/ca-certificates", "ca-certificates");
+        let error = parse::<AgentFile>("a.yaml", text).expect_err("no namespace");
+        assert!(error.span().is_some_and(|span| span.line > 10), "{}", error.render(false));
+        assert!(error.render(false).contains("namespace/name"), "{}", error.render(false));
     }
 }

@@ -104,9 +104,9 @@ mod tests {
 
     #[test]
     fn the_environment_is_what_was_told_and_nothing_of_ours() {
+        let text = include_str!("../../fixtures/agents/reference.yaml");
         let agent: AgentFile =
-            serde_saphyr::from_str(include_str!("../../fixtures/agents/reference.yaml"))
-                .expect("valid");
+            crate::document::parse("reference.yaml", text).expect("valid").content;
         let settings = Settings {
             resync_every: Duration::from_secs(2),
             at_most_one_sync_every: Duration::from_secs(1),

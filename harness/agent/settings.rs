@@ -145,7 +145,8 @@ mod tests {
     use super::*;
 
     fn agent() -> AgentFile {
-        serde_saphyr::from_str(include_str!("../../fixtures/agents/reference.yaml")).expect("valid")
+        let text = include_str!("../../fixtures/agents/reference.yaml");
+        crate::document::parse("reference.yaml", text).expect("valid").content
     }
 
     fn settings() -> Settings {

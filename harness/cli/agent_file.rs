@@ -6,10 +6,10 @@ use crate::agent::AgentFile;
 use crate::document::{self, Document, DocumentError};
 
 /// The word for the built-in agent file.
-pub(super) const REFERENCE: &str = "reference";
+pub const REFERENCE: &str = "reference";
 
 /// Loads the agent file that the word stands for.
-pub(super) fn load(word: &str) -> Result<Document<AgentFile>, DocumentError> {
+pub fn load(word: &str) -> Result<Document<AgentFile>, DocumentError> {
     if word == REFERENCE {
         return document::parse(REFERENCE, include_str!("../../fixtures/agents/reference.yaml"));
     }
@@ -17,6 +17,6 @@ pub(super) fn load(word: &str) -> Result<Document<AgentFile>, DocumentError> {
 }
 
 /// The path that relative commands in the agent file start from.
-pub(super) fn path(word: &str) -> PathBuf {
+pub fn path(word: &str) -> PathBuf {
     PathBuf::from(if word == REFERENCE { "." } else { word })
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::ended;
 use super::{Exit, Terminal, Tone, agent_file};
 use crate::compass::LandscapeFile;
 use crate::engine::{World, WorldPlan};
@@ -71,6 +71,13 @@ pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
         },
         exit = &mut ended => return exit,
     };
+    let token = match world.issue_token() {
+        Ok(token) => token,
+        Err(error) => {
+            terminal.error(&error);
+            return Exit::Harness;
+        }
+    };
     let told = Told {
         kubeconfig: world.access.kubeconfig.clone(),
         ca_file: world.access.ca_file.clone(),
@@ -80,7 +87,7 @@ pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
         kubernetes_url: world.access.kubernetes.clone(),
         runtime_id: world.access.runtime_id.clone(),
         tenant: world.access.tenant.clone(),
-        token: world.compass.issue_token(),
+        token,
         environment: vec![
             ("KUBECONFIG", world.access.kubeconfig.clone()),
             ("SSL_CERT_FILE", world.access.ca_file.clone()),
@@ -112,19 +119,8 @@ impl Told {
         lines.push(format!("connector {}", self.secured_connector_url));
         lines.push(format!("director  {}", self.director_url));
         lines.push(quiet("# The agent's configuration Secret holds a token of its own. To watch the reference agent:"));
-        lines.push(quiet("#   compass-harness agent &   kubectl get compassconnections -w -o yaml"));
+        lines
+            .push(quiet("#   compass-harness agent &   kubectl get compassconnections -w -o yaml"));
         lines.join("\n")
     }
-}
-
-/// Resolves when somebody asks the program to end.
-fn ended() -> std::io::Result<impl Future<Output = Exit>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => Exit::Interrupted,
-            _ = terminate.recv() => Exit::Terminated,
-        }
-    })
 }

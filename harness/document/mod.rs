@@ -58,7 +58,7 @@ impl<T> Document<T> {
     /// An error that points to a place in this document.
     #[must_use]
     pub fn error(&self, problem: Problem) -> DocumentError {
-        DocumentError::new(self.source.clone(), problem)
+        self.source.error(problem)
     }
 }
 

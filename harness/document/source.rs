@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
+use super::error::{DocumentError, Problem};
 use super::span::Span;
 
 /// Longer lines are shown in part, and without their neighbours.
@@ -35,6 +36,12 @@ impl Source {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0.text
+    }
+
+    /// An error that points to a place in this file.
+    #[must_use]
+    pub fn error(&self, problem: Problem) -> DocumentError {
+        DocumentError::new(self.clone(), problem)
     }
 
     /// The part of the place that is in the excerpt: what goes beyond its first line is not marked.

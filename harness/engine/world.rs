@@ -8,15 +8,19 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 use super::access::{Access, AccessError};
 use super::hands::{Hands, HandsError};
 use crate::agent::AgentFile;
 use crate::cluster::embedded::{self, Server};
 use crate::cluster::recorder::{Recorder, RecorderError};
-use crate::compass::{Addresses, Compass, CompassError, LandscapeFile};
+use crate::compass::{self, Addresses, Compass, LandscapeError, LandscapeFile};
 use crate::fault::Faults;
-use crate::gateway::{ClientCertificates, DoorPlan, Gateway, KubernetesReception, ListenError};
+use crate::gateway::{
+    ClientCertificates, DoorPlan, Gateway, KubernetesReception, ListenError, ServerIdentity,
+};
 use crate::journal::{Door, Journal};
 use crate::pki::{AuthorityError, ServerAuthority, ServerTerms};
 use crate::scenario::words::TokenWord;
@@ -26,6 +30,8 @@ const DEFINITIONS: [&str; 2] = [
     include_str!("../../fixtures/crds/compassconnections.compass.kyma-project.io.yaml"),
     include_str!("../../fixtures/crds/applications.applicationconnector.kyma-project.io.yaml"),
 ];
+/// By which the doors may be called.
+const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 /// The API server of a quiet machine establishes a definition in milliseconds.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -80,7 +86,10 @@ pub enum WorldError {
     Prepare(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Connector or Director does not start.
     #[error("Compass does not start")]
-    Compass(#[source] CompassError),
+    Compass(#[source] compass::StartError),
+    /// Compass has no token for the runtime.
+    #[error("Compass has no token for the runtime")]
+    Landscape(#[source] LandscapeError),
     /// No server certificate.
     #[error("the doors have no server certificate")]
     Authority(#[source] AuthorityError),
@@ -107,10 +116,8 @@ impl World {
     pub async fn build(plan: WorldPlan<'_>) -> Result<Self, WorldError> {
         let journal = Journal::new();
         let scratch = tempfile::Builder::new().prefix("compass-harness-").tempdir();
-        let scratch = scratch.map_err(|source| WorldError::Scratch {
-            directory: std::env::temp_dir(),
-            source,
-        })?;
+        let scratch = scratch
+            .map_err(|source| WorldError::Scratch { directory: std::env::temp_dir(), source })?;
         // The keys of the authorities take the longest; all else is done meanwhile.
         let (cluster, compass) = tokio::join!(start_cluster(), async {
             Compass::start(&plan.landscape, journal.clone()).await.map_err(WorldError::Compass)
@@ -119,7 +126,8 @@ impl World {
         let authority = ServerAuthority::generate().map_err(WorldError::Authority)?;
         let faults = Faults::new(journal.clone());
         let gateway = open_doors(&compass, &cluster, &authority, &journal, &faults)?;
-        let at = |name| gateway.address(name).map_or_else(String::new, |address| address.to_string());
+        let at =
+            |name| gateway.address(name).map_or_else(String::new, |address| address.to_string());
         let graphql = |name, peer| format!("https://{}/{peer}/graphql", at(name));
         let addresses = Addresses {
             token_connector: graphql("token", "connector"),
@@ -143,8 +151,18 @@ impl World {
         let recorder =
             Recorder::start(&client, &watched, &journal).await.map_err(WorldError::Recorder)?;
         let hands = Hands::new(client, plan.agent);
-        hands.configure(&access, &compass, plan.token).await.map_err(WorldError::Hands)?;
+        let token = token(&compass, plan.token).map_err(WorldError::Landscape)?;
+        hands.configure(&access, &token).await.map_err(WorldError::Hands)?;
         Ok(Self { journal, faults, compass, hands, access, recorder, gateway, cluster, scratch })
+    }
+
+    /// A fresh token for the runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`LandscapeError::UnknownRuntime`] when the runtime was removed meanwhile.
+    pub fn issue_token(&self) -> Result<String, LandscapeError> {
+        token(&self.compass, TokenWord::OneTime)
     }
 
     /// The directory of this run, removed with the world.
@@ -168,6 +186,20 @@ impl World {
         self.gateway.stop().await;
         self.compass.stop().await;
         self.cluster.stop().await;
+    }
+}
+
+fn token(compass: &Compass, word: TokenWord) -> Result<String, LandscapeError> {
+    let landscape = compass.landscape();
+    let runtime = landscape.runtime_id();
+    match word {
+        TokenWord::OneTime => landscape.issue_token(runtime),
+        TokenWord::Burned => {
+            let token = landscape.issue_token(runtime)?;
+            landscape.burn_tokens(runtime);
+            Ok(token)
+        }
+        TokenWord::None => Ok(String::new()),
     }
 }
 
@@ -206,27 +238,40 @@ fn open_doors(
     journal: &Journal,
     faults: &Faults,
 ) -> Result<Gateway, WorldError> {
-    let identity = authority.issue(&ServerTerms::default()).map_err(WorldError::Authority)?;
+    let identity = authority.issue(&ServerTerms::good(NAMES)).map_err(WorldError::Authority)?;
+    let identity = ServerIdentity { chain: identity.chain, key: identity.key };
     let certificate_door = |address: &str| DoorPlan {
-        clients: ClientCertificates::Required { roots: compass.client_roots() },
+        clients: ClientCertificates::Required { roots: vec![compass.client_ca().clone()] },
         ..DoorPlan::new(
             Door::Certificate,
             address,
             identity.clone(),
-            Arc::clone(&compass.certificate_reception()),
+            compass.certificate_reception(),
         )
     };
-    let token_door = DoorPlan::new(Door::Token, "token", identity.clone(), compass.token_reception());
+    let token_door =
+        DoorPlan::new(Door::Token, "token", identity.clone(), compass.token_reception());
+    let server = cluster
+        .url()
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| WorldError::Prepare(error.into()))?;
+    let roots = CertificateDer::pem_slice_iter(cluster.ca_pem().as_bytes());
+    let roots =
+        roots.collect::<Result<_, _>>().map_err(|error| WorldError::Prepare(error.into()))?;
     let kubernetes_door = DoorPlan {
-        upstream_roots: cluster.roots(),
+        upstream_roots: roots,
         ..DoorPlan::new(
             Door::Kubernetes,
             "kubernetes",
             identity.clone(),
-            Arc::new(KubernetesReception::new(cluster.url())),
+            Arc::new(KubernetesReception::new(server)),
         )
     };
-    let plans =
-        vec![token_door, certificate_door("connector"), certificate_door("director"), kubernetes_door];
+    let plans = vec![
+        token_door,
+        certificate_door("connector"),
+        certificate_door("director"),
+        kubernetes_door,
+    ];
     Gateway::open(plans, journal.clone(), faults.clone()).map_err(WorldError::Door)
 }

@@ -155,12 +155,22 @@ impl Credentials {
         let key = pem::blocks(self.key.as_bytes()).into_iter().next();
         let (_, key) = key.ok_or(CredentialsError::Key)?;
         let key = PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(key));
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        match CertifiedKey::from_der(chain, key, &provider) {
-            Ok(identity) => Ok(Arc::new(identity)),
-            Err(rustls::Error::InconsistentKeys(_)) => Err(CredentialsError::Mismatch),
-            Err(_) => Err(CredentialsError::Key),
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
+            .map_err(|_| CredentialsError::Key)?;
+        // Compared here and not by rustls, which would also judge the certificate; that is Compass's.
+        let certified = chain.first().and_then(|leaf| X509Certificate::from_der(leaf).ok());
+        let certified = certified.as_ref().map(|(_, leaf)| leaf.public_key().raw);
+        match (key.public_key(), certified) {
+            (Some(own), Some(certified)) if *own == *certified => {
+                Ok(Arc::new(CertifiedKey::new(chain, key)))
+            }
+            _ => Err(CredentialsError::Mismatch),
         }
+    }
+
+    /// Whether these are the same key and chain.
+    pub(super) fn same_identity(&self, other: &Self) -> bool {
+        self.key == other.key && self.chain == other.chain
     }
 
     /// Whether the certificate is over by our clock.

@@ -79,6 +79,9 @@ fn pkcs1(pkcs8: &[u8]) -> Option<Vec<u8>> {
 
 /// CONN-03: exactly the attributes that the Connector prescribed, one value each.
 fn distinguished_name(subject: &str) -> Result<DistinguishedName, CsrError> {
+    if subject.trim().is_empty() {
+        return Err(CsrError::Empty);
+    }
     let mut name = DistinguishedName::new();
     for part in split(subject) {
         let part = part.trim();

@@ -43,6 +43,6 @@ mod tests {
 
     #[test]
     fn no_block_is_no_error() {
-        assert_eq!(super::blocks(b"neither\xff PEM"), []);
+        assert_eq!(blocks(b"neither\xff PEM"), []);
     }
 }

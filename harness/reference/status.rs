@@ -143,7 +143,7 @@ mod tests {
         Certificate {
             not_before: at(90),
             not_after: at(200),
-            acquired: renewed.map_or(at(100), at),
+            acquired: at(renewed.unwrap_or(100)),
             renewed: renewed.map(at),
         }
     }

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use super::words::TokenWord;
-use crate::document::{Node, Period, Problem, Share, Spanned, Value};
+use crate::compass::Applications;
+use crate::document::{Node, Period, Problem, Share, Value};
 
 /// What is there before the first step.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -57,6 +58,7 @@ pub struct GivenDirector {
     /// The runtime that the agent stands for.
     pub runtime: GivenRuntime,
     /// The applications of the runtime.
+    #[serde(deserialize_with = "applications")]
     pub applications: Applications,
 }
 
@@ -68,83 +70,31 @@ pub struct GivenRuntime {
     pub labels: BTreeMap<String, serde_json::Value>,
 }
 
-/// Applications: listed, or made from a pattern.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Applications {
-    /// One by one.
-    Listed(Vec<Application>),
-    /// Many of a kind.
-    Generated(Generated),
+/// Reads applications after a look at what would fill memory or give many of them one name.
+fn applications<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Applications, D::Error> {
+    let node = Node::deserialize(deserializer)?;
+    let items = match &node.value {
+        Value::List(items) => items.iter().collect(),
+        _ => vec![&node],
+    };
+    let checked = items.into_iter().try_for_each(check_pattern);
+    checked.and_then(|()| node.read()).map_err(Problem::raise)
 }
 
-impl Default for Applications {
-    fn default() -> Self {
-        Self::Listed(Vec::new())
+pub(super) fn check_pattern(application: &Node) -> Result<(), Problem> {
+    /// More would only fill memory: the catalogue's largest cluster has two thousand (K8S-06).
+    const MOST: u32 = 10_000;
+    let Some(generate) = application.get("generate") else { return Ok(()) };
+    let count: u32 = generate.read()?;
+    if !(1..=MOST).contains(&count) {
+        return Err(Problem::new(format!("expected a number from 1 to {MOST}")).at(generate.at));
     }
-}
-
-impl Applications {
-    /// The names, in order.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        match self {
-            Self::Listed(list) => list.iter().map(|one| one.name.value.clone()).collect(),
-            Self::Generated(generated) => generated.names(),
-        }
+    let Some(name) = application.get("name") else { return Ok(()) };
+    let text: String = name.read()?;
+    if text.contains("{n}") {
+        return Ok(());
     }
-}
-
-/// An application in the Director.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Application {
-    /// Its name.
-    pub name: Spanned<String>,
-}
-
-/// Many applications of a kind.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Generated {
-    /// How many.
-    pub count: u32,
-    /// Their name; `{n}` is the number from 1 on.
-    pub name: String,
-}
-
-impl Generated {
-    /// The names, in order.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        (1..=self.count).map(|n| self.name.replace("{n}", &n.to_string())).collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for Applications {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// More would only fill memory: the catalogue's largest cluster has two thousand.
-        const MOST: u32 = 10_000;
-        #[derive(Deserialize)]
-        struct Keys {
-            generate: Spanned<u32>,
-            name: Spanned<String>,
-        }
-        let node = Node::deserialize(deserializer)?;
-        let read = || {
-            if !matches!(node.value, Value::Map(_)) {
-                return node.read().map(Self::Listed);
-            }
-            let Keys { generate, name } = node.read()?;
-            if !(1..=MOST).contains(&generate.value) {
-                return Err(
-                    Problem::new(format!("expected a number from 1 to {MOST}")).at(generate.span)
-                );
-            }
-            if !name.contains("{n}") {
-                return Err(Problem::new("without `{n}` all of them would have one name")
-                    .at(name.span)
-                    .help(format!("write `{}-{{n}}`", name.value)));
-            }
-            Ok(Self::Generated(Generated { count: generate.value, name: name.value }))
-        };
-        read().map_err(Problem::raise)
-    }
+    Err(Problem::new("without `{n}` all of them would have one name")
+        .at(name.at)
+        .help(format!("write `{text}-{{n}}`")))
 }

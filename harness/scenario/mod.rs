@@ -3,6 +3,7 @@
 //! [`load_all`] reads files and directories. A [`Scenario`] keeps the place of everything that a
 //! finding or a later check may have to point to; each part shows itself as prose with `Display`.
 
+mod claim;
 mod fact;
 mod given;
 mod inject;
@@ -17,14 +18,14 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
+pub use claim::{Claim, Nature, UNSAID_WITHIN, Use};
 pub use fact::{
-    AgentFact, ApplicationsFact, CertificateFact, CertificatesFact, Claim, Fact, FaultsFact,
-    FlagsFact, LifeLeft, Nature, RenewalFact, RequestsFact, RuntimeLabelsFact, SecretsFact,
-    StateFact, StatusFact, TokenFact, Transition, UNSAID_WITHIN, Use,
+    AgentFact, ApplicationsFact, CertificateFact, CertificatesFact, Fact, FaultsFact, FlagsFact,
+    LifeLeft, RenewalFact, RequestsFact, RuntimeLabelsFact, SecretsFact, StateFact, StatusFact,
+    TokenFact, Transition,
 };
 pub use given::{
-    Application, Applications, Generated, Given, GivenAgent, GivenCertificates, GivenConnector,
-    GivenDirector, GivenRuntime,
+    Given, GivenAgent, GivenCertificates, GivenConnector, GivenDirector, GivenRuntime,
 };
 pub use inject::Inject;
 pub use load::{load_all, parse};
@@ -131,7 +132,7 @@ impl<'de> Deserialize<'de> for ScenarioId {
 }
 
 /// What happens in a scenario.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
     /// The run may take this long.
@@ -169,7 +170,7 @@ impl<'de, const WHOLE: bool> Deserialize<'de> for Promises<WHOLE> {
         let Value::List(items) = &node.value else {
             return Err(Problem::mismatch("a list of facts", &node).at(node.at).raise());
         };
-        let read = |item: &Node| item.read::<fact::Facts>()?.claim(item.at, usage, None);
+        let read = |item: &Node| item.read::<claim::Facts>()?.claim(item.at, usage, None);
         items.iter().map(read).collect::<Result<_, _>>().map(Self).map_err(Problem::raise)
     }
 }

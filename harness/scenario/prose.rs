@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::claim::Claim;
 use super::fact::{
-    AgentFact, ApplicationsFact, CertificateFact, CertificatesFact, Claim, Fact, FaultsFact,
-    FlagsFact, RenewalFact, RequestsFact, RuntimeLabelsFact, SecretsFact, StateFact, StatusFact,
-    TokenFact, Transition,
+    AgentFact, ApplicationsFact, CertificateFact, CertificatesFact, Fact, FaultsFact, FlagsFact,
+    RenewalFact, RequestsFact, RuntimeLabelsFact, SecretsFact, StateFact, StatusFact, TokenFact,
+    Transition,
 };
 use super::inject::Inject;
 use super::step::{Action, Change, ConnectorChange, DirectorChange, Doing, Heal, Patch, Step};
@@ -63,8 +64,7 @@ impl Display for Change {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Director(DirectorChange::AddApplications(applications)) => {
-                let names: Vec<&str> =
-                    applications.iter().map(|one| one.name.value.as_str()).collect();
+                let names: Vec<&str> = applications.iter().map(|one| one.name.as_str()).collect();
                 write!(f, "add {} to the Director", listed(&names, "and"))
             }
             Self::Director(DirectorChange::RemoveApplications(OneOrMore(names))) => {
@@ -223,6 +223,7 @@ impl Display for CertificateFact {
         let parts = [
             self.stored_within.map(|within| format!("is stored within {within}")),
             self.used_by_next_request.map(|_| "is used by the next request".to_owned()),
+            self.new_key.map(|_| "has a new key".to_owned()),
             self.reported_within.map(|within| format!("is reported within {within}")),
             places,
         ];

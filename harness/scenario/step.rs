@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use super::fact::{Claim, Facts, Use};
-use super::given::{Application, GivenCertificates};
+use super::claim::{Claim, Facts, Use};
+use super::given::{GivenCertificates, check_pattern};
 use super::inject::Inject;
 use super::words::{AgentWord, Flag, ObjectWord, OneOrMore};
+use crate::compass::Application;
 use crate::document::{Node, Period, Problem, Span, Spanned, Value};
 
 /// One step of the story.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// Its name, if it has one of its own.
     pub name: Option<String>,
@@ -23,7 +24,7 @@ pub struct Step {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Doing {
     /// Does something to the world.
     Act(Action),
@@ -34,7 +35,7 @@ pub enum Doing {
 }
 
 /// Something that is done to the world.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Action {
     /// Start the agent.
     Start(AgentWord),
@@ -45,7 +46,7 @@ pub enum Action {
     /// Stop and start it.
     Restart(AgentWord),
     /// Arm a fault.
-    Inject(Inject),
+    Inject(Box<Inject>),
     /// Lift faults.
     Heal(Heal),
     /// Change what Compass knows or does.
@@ -89,6 +90,7 @@ pub enum Change {
 #[serde(rename_all = "camelCase")]
 pub enum DirectorChange {
     /// More applications.
+    #[serde(deserialize_with = "applications")]
     AddApplications(Vec<Application>),
     /// Fewer applications, by name.
     RemoveApplications(OneOrMore<Spanned<String>>),
@@ -96,6 +98,12 @@ pub enum DirectorChange {
     RenameApplication(Rename),
     /// Another label at the runtime.
     SetRuntimeLabel(RuntimeLabel),
+}
+
+fn applications<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Application>, D::Error> {
+    let items = Vec::<Node>::deserialize(deserializer)?;
+    let read = |item: &Node| check_pattern(item).and_then(|()| item.read());
+    items.iter().map(read).collect::<Result<_, _>>().map_err(Problem::raise)
 }
 
 /// What changes in the Connector.
@@ -279,7 +287,7 @@ impl Action {
             "stop" => Self::Stop(value.read()?),
             "kill" => Self::Kill(value.read()?),
             "restart" => Self::Restart(value.read()?),
-            "inject" => Self::Inject(value.read()?),
+            "inject" => Self::Inject(Box::new(value.read()?)),
             "heal" => {
                 let OneOrMore::<Spanned<String>>(ids) = value.read()?;
                 match ids.as_slice() {

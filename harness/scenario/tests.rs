@@ -54,13 +54,13 @@ fn a_good_file_is_read_and_told_as_prose() {
     assert_eq!(scenario.place(claim.facts[0].span), "scenarios/a/test.yaml:19");
 }
 
-#[test]
-fn typical_mistakes_are_told_with_place_and_remedy() {
-    let change = |from: &str, to: &str| {
-        assert!(GOOD.contains(from), "{from}");
-        GOOD.replace(from, to)
-    };
-    let mistakes = [
+fn change(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replace(from, to)
+}
+
+fn mistakes() -> Vec<(&'static str, String)> {
+    vec![
         ("a misspelt action", change("- start: agent", "- strat: agent")),
         ("somebody else is started", change("- start: agent", "- start: director")),
         ("two actions in a step", change("- start: agent", "- start: agent\n      heal: all")),
@@ -108,6 +108,46 @@ fn typical_mistakes_are_told_with_place_and_remedy() {
             change("{ state: Connected }", "{ state: Connected, within: 3s }"),
         ),
         ("a fault without a name", change("id: down, ", "")),
+        ("an unknown fault", change("tcp.refuse", "tcp.refused")),
+        ("a fault at an unknown place", change("at: director", "at: the-director")),
+        (
+            "a parameter that the fault does not have",
+            change("fault: tcp.refuse", "fault: tcp.refuse, delay: 3s"),
+        ),
+        ("a parameter that is missing", change("tcp.refuse", "http.answer")),
+        (
+            "a status that ends nothing",
+            change("fault: tcp.refuse", "fault: http.answer, status: 100"),
+        ),
+        (
+            "a narrowing that the fault does not know",
+            change(
+                "fault: tcp.refuse",
+                "fault: http.answer, status: 500, only: { operations: sign }",
+            ),
+        ),
+        (
+            "a narrowing that keeps it from firing",
+            change("fault: tcp.refuse", "fault: tcp.refuse, only: { next: 3 }"),
+        ),
+        (
+            "a fault of the cluster at the Director",
+            change("fault: tcp.refuse", "fault: api.answer, status: 409"),
+        ),
+        (
+            "a misspelt key of an application",
+            change(
+                "  steps:",
+                "  given:\n    director:\n      applications:\n        - name: orders\n          api: []\n  steps:",
+            ),
+        ),
+        (
+            "too many applications",
+            change(
+                "  steps:",
+                "  given: { director: { applications: { generate: 4000000000, name: \"x-{n}\" } } }\n  steps:",
+            ),
+        ),
         (
             "many of one name",
             change(
@@ -115,9 +155,13 @@ fn typical_mistakes_are_told_with_place_and_remedy() {
                 "  given: { director: { applications: { generate: 3, name: shop } } }\n  steps:",
             ),
         ),
-    ];
+    ]
+}
+
+#[test]
+fn typical_mistakes_are_told_with_place_and_remedy() {
     let mut told = String::new();
-    for (mistake, text) in mistakes {
+    for (mistake, text) in mistakes() {
         let _ = writeln!(told, "== {mistake}\n{}", complaint(&text));
     }
     insta::assert_snapshot!("mistakes", told);
@@ -152,4 +196,69 @@ fn directories_are_read_in_order_and_one_id_names_one_scenario() {
     std::fs::write(root.join("d.yaml"), "kind: Scenario").expect("written");
     let missing = root.join("none");
     assert_eq!(load_all(&[root, missing]).expect_err("three errors").len(), 3);
+}
+
+/// A generator that gives the same numbers in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or(0) % below.max(1)
+    }
+}
+
+#[test]
+fn mutated_files_are_read_or_diagnosed_and_nothing_else() {
+    let pieces = [
+        "",
+        ":",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "'",
+        "&a ",
+        "*a",
+        "!!int ",
+        "\t",
+        "\u{0}",
+        "😀",
+        "null",
+        "~",
+        "-1",
+        "1e999",
+        "9".repeat(40).as_str(),
+        "%",
+        "|",
+        ">",
+        "---\n",
+        "# ",
+        "? ",
+        "true",
+        "\r\n",
+        "&a [*a]",
+        "<<: *a",
+    ]
+    .map(String::from);
+    let mut dice = Dice(7);
+    for _ in 0..600 {
+        let mut text = GOOD.to_owned();
+        for _ in 0..=dice.roll(3) {
+            let start = text.floor_char_boundary(dice.roll(text.len()));
+            let end = text.floor_char_boundary((start + dice.roll(12)).min(text.len()));
+            text.replace_range(start..end.max(start), &pieces[dice.roll(pieces.len())]);
+        }
+        let begun = std::time::Instant::now();
+        if let Err(errors) = parse("mutated.yaml", &text) {
+            assert!(!errors.is_empty());
+            for error in errors {
+                assert!(!error.message().is_empty() && !error.render(false).is_empty(), "{text}");
+            }
+        }
+        assert!(begun.elapsed().as_secs() < 2, "{:?} for\n{text}", begun.elapsed());
+    }
 }

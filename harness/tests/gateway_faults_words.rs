@@ -1,7 +1,7 @@
 //! Faults as scenarios write them: read from YAML, and refused with a word that helps.
 
 use compass_harness::document::{self, Kind};
-use compass_harness::fault::{ArmError, Armed, KINDS, Named, Narrowing, Place};
+use compass_harness::fault::{Armed, KINDS};
 use compass_harness::scenario::Inject;
 use miette::Diagnostic;
 use serde::Deserialize;
@@ -27,19 +27,7 @@ fn armed(words: &str) -> Result<Armed, String> {
     let text =
         format!("apiVersion: compass.test/v1alpha1\nkind: Faults\nfaults:\n  - {{ {words} }}\n");
     let faults = document::parse::<Faults>("x.yaml", text).map_err(|error| told(&error))?;
-    let inject = faults.content.faults.first().expect("one fault");
-    let parsed = inject
-        .parameters
-        .read_seed(Named(&inject.fault.value))
-        .map_err(|problem| told(&faults.error(problem)))?
-        .ok_or_else(|| format!("no fault `{}`", inject.fault.value))?;
-    let only = match &inject.only {
-        Some(only) => only.read::<Narrowing>().map_err(|problem| told(&faults.error(problem)))?,
-        None => Narrowing::default(),
-    };
-    let at = Place::from(inject.at.value.clone());
-    Armed::new(inject.id.value.clone(), parsed, at, only)
-        .map_err(|error: ArmError| error.to_string())
+    Ok(faults.content.faults.first().expect("one fault").armed.clone())
 }
 
 #[test]
@@ -77,20 +65,26 @@ fn the_words_of_scenarios_are_understood() {
 #[test]
 fn what_is_wrong_is_named() {
     for (words, complaint) in [
-        ("id: a, at: x, fault: tcp.refuse, hold: 1s", "hold"),
-        ("id: a, at: x, fault: http.answer", "status"),
-        ("id: a, at: x, fault: http.answer, status: 503, body: { txt: x }", "did you mean `text`"),
-        ("id: a, at: x, fault: http.answer, status: 99", "is not the status of an answer"),
-        ("id: a, at: x, fault: http.answer, status: ok", "`ok`"),
-        ("id: a, at: x, fault: tcp.reset, point: acept", "did you mean `accept`"),
-        ("id: a, at: x, fault: tcp.stall, hold: soon", "a duration such as `500ms`"),
-        ("id: a, at: x, fault: tcp.stall, hold: 5", "a duration such as `500ms`"),
-        ("id: a, at: x, fault: api.slow, delay: 0s", "longer than nothing"),
+        ("id: a, at: connector, fault: tcp.refuse, hold: 1s", "hold"),
+        ("id: a, at: connector, fault: http.answer", "status"),
         (
-            "id: a, at: x, fault: http.answer, status: 500, only: { verbs: get }",
+            "id: a, at: connector, fault: http.answer, status: 503, body: { txt: x }",
+            "did you mean `text`",
+        ),
+        ("id: a, at: connector, fault: http.answer, status: 99", "is not the status of an answer"),
+        ("id: a, at: connector, fault: http.answer, status: ok", "`ok`"),
+        ("id: a, at: connector, fault: tcp.reset, point: acept", "did you mean `accept`"),
+        ("id: a, at: connector, fault: tcp.stall, hold: soon", "a duration such as `500ms`"),
+        ("id: a, at: connector, fault: tcp.stall, hold: 5", "a duration such as `500ms`"),
+        ("id: a, at: kubernetes, fault: api.slow, delay: 0s", "longer than nothing"),
+        (
+            "id: a, at: connector, fault: http.answer, status: 500, only: { verbs: get }",
             "did you mean `verb`",
         ),
-        ("id: a, at: x, fault: tls.cut, only: { verb: get }", "cannot be narrowed by `verb`"),
+        (
+            "id: a, at: connector, fault: tls.cut, only: { verb: get }",
+            "cannot be narrowed by `verb`",
+        ),
         ("id: a, at: director, fault: api.slow, delay: 1s", "has no meaning at `director`"),
     ] {
         let error = armed(words).expect_err(words);

@@ -1,0 +1,223 @@
+//! The Director: what runtimes read of it and the labels that they write.
+
+mod application;
+mod auth;
+mod bundle;
+mod error;
+mod labels;
+mod page;
+mod runtime;
+
+use std::sync::LazyLock;
+
+use apollo_compiler::Schema;
+use apollo_compiler::ast::OperationType;
+use apollo_compiler::validation::Valid;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::application::ApplicationObject;
+use self::error::DirectorError;
+use self::labels::{delete_runtime_label, set_runtime_label};
+use self::page::{Limit, Page, PageOf};
+use self::runtime::RuntimeObject;
+use super::caller::{Caller, Consumer, Flow};
+use super::connector::unknown_field;
+use super::graphql::{
+    Documents, Failure, Field, HttpAnswer, HttpRequest, Object, Plan, RequestError, Resolved,
+    Response, SentError, Server, answer, error_answer, execute,
+};
+use super::landscape::Landscape;
+
+/// The schema of the Director.
+pub(crate) const SDL: &str = include_str!("../../../fixtures/compass/director.graphql");
+
+static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
+    Schema::parse_and_validate(SDL, "director.graphql")
+        .expect("the schema of the Director is valid")
+});
+
+/// The documents of the Director's schema.
+pub(crate) fn documents() -> Documents {
+    Documents::new(&SCHEMA)
+}
+
+/// Answers a request to the Director's `/graphql`.
+pub(crate) fn respond(
+    landscape: &Landscape,
+    documents: &Documents,
+    headers: &HeaderMap,
+    request: HttpRequest<'_>,
+) -> HttpAnswer {
+    let Some(caller) = Caller::read(headers) else {
+        // The edge gives everybody a bearer token; whoever has none did not come that way.
+        return error_answer(400, DirectorError::unauthorized("invalid bearer token").into());
+    };
+    if let Some(foreign) = &caller.foreign_tenant {
+        return error_answer(400, DirectorError::tenant_not_found(foreign).into());
+    }
+    if let Some(consumer) = caller.consumer.filter(|_| caller.flow == Flow::Certificate) {
+        landscape.mark_connected(consumer);
+    }
+    let director = Director { landscape, documents, caller: &caller };
+    answer(&director, request)
+}
+
+/// One request to the Director.
+struct Director<'a> {
+    landscape: &'a Landscape,
+    documents: &'a Documents,
+    caller: &'a Caller,
+}
+
+impl Server for Director<'_> {
+    fn documents(&self) -> &Documents {
+        self.documents
+    }
+
+    fn present(&self, error: &RequestError) -> SentError {
+        // gqlparser's text begins with the place.
+        let place =
+            error.location.map_or_else(String::new, |(line, column)| format!("{line}:{column}:"));
+        DirectorError::internal(&format!("input:{place} {}", error.message)).into()
+    }
+
+    fn run(&self, plan: &Plan, text: &str) -> Response {
+        let response = execute(plan, &Root { director: self, kind: plan.kind });
+        // Written after the answer to the first request that knows bundles at all.
+        if let Some(Consumer::Runtime(runtime)) = self.caller.consumer
+            && (text.contains("bundle") || text.contains("Bundle"))
+        {
+            self.landscape.set_own_label(runtime, "useBundles", "true");
+        }
+        response
+    }
+}
+
+struct Root<'a> {
+    director: &'a Director<'a>,
+    kind: OperationType,
+}
+
+impl Object for Root<'_> {
+    fn type_name(&self) -> &'static str {
+        match self.kind {
+            OperationType::Mutation => "Mutation",
+            OperationType::Query | OperationType::Subscription => "Query",
+        }
+    }
+
+    fn resolve<'a>(&'a self, field: &Field) -> Result<Resolved<'a>, Failure> {
+        let director = self.director;
+        match field.name.as_str() {
+            "runtime" => director.runtime(field),
+            "application" => director.application(field),
+            "applicationsForRuntime" => director.applications_for_runtime(field),
+            "setRuntimeLabel" => {
+                director.require("runtime:write")?;
+                Ok(Resolved::object(set_runtime_label(director, field)?))
+            }
+            "deleteRuntimeLabel" => {
+                director.require("runtime:write")?;
+                Ok(Resolved::object(delete_runtime_label(director, field)?))
+            }
+            other => Err(unknown_field(other)),
+        }
+    }
+}
+
+impl Director<'_> {
+    fn require(&self, scope: &str) -> Result<(), DirectorError> {
+        if self.caller.may(scope) {
+            return Ok(());
+        }
+        Err(DirectorError::insufficient_scopes(self.caller.scopes(), scope))
+    }
+
+    fn tenant(&self) -> Result<&str, DirectorError> {
+        self.caller.tenant.as_deref().ok_or_else(DirectorError::tenant_required)
+    }
+
+    fn runtime(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
+        self.require("runtime:read")?;
+        let tenant = self.tenant()?;
+        let id = database_id(field.text("id"))?;
+        let runtime = self.landscape.runtime(tenant, id);
+        Ok(Resolved::optional_object(
+            runtime.map(|record| RuntimeObject { director: self, record }),
+        ))
+    }
+
+    fn application(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
+        self.require("application:read")?;
+        let tenant = self.tenant()?;
+        let id = database_id(field.text("id"))?;
+        let Some(record) = self.landscape.application(tenant, id) else {
+            return Ok(Resolved::Null);
+        };
+        // A runtime sees what it shares a formation with.
+        if let Some(Consumer::Runtime(runtime)) = self.caller.consumer {
+            let runtime = self.landscape.runtime(tenant, runtime);
+            if !runtime.is_some_and(|runtime| runtime.sees(&record)) {
+                return Err(
+                    DirectorError::invalid_operation("Forbidden: Missing formations").into()
+                );
+            }
+        }
+        let name = record.name.clone();
+        Ok(Resolved::object(ApplicationObject { director: self, record, name }))
+    }
+
+    fn applications_for_runtime(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
+        self.require("application:read")?;
+        if field.arguments.get("first").is_none_or(Value::is_null) {
+            return Err(DirectorError::invalid_data("missing required parameter 'first'").into());
+        }
+        let id = field.text("runtimeID");
+        let id = Uuid::parse_str(id).map_err(|_| {
+            let reason =
+                format!("while converting runtimeID to UUID: invalid UUID length: {}", id.len());
+            DirectorError::internal(&reason)
+        })?;
+        let tenant = self.tenant()?;
+        let runtime = self.landscape.runtime(tenant, id);
+        let runtime =
+            runtime.ok_or_else(|| DirectorError::invalid_data("runtime does not exist"))?;
+        if runtime.formations.is_empty() {
+            let nothing = Vec::<ApplicationObject<'_>>::new();
+            return Ok(Resolved::object(PageOf::new("ApplicationPage", Page::empty(), nothing)));
+        }
+        let mut applications = self.landscape.applications_for(&runtime);
+        let page = Page::asked(field, applications.len(), Limit::AtLeastOne)?;
+        let items = applications.drain(page.range()).map(|record| {
+            let name = runtime.name_of(&record);
+            ApplicationObject { director: self, record, name }
+        });
+        let items = items.collect();
+        Ok(Resolved::object(PageOf::new("ApplicationPage", page, items)))
+    }
+}
+
+/// An id that goes to the database unchecked, where what is no UUID is a type error.
+fn database_id(id: &str) -> Result<Uuid, DirectorError> {
+    Uuid::parse_str(id).map_err(|_| DirectorError::internal_without_reason())
+}
+
+/// `Timestamp` on the wire: RFC 3339 in whole seconds.
+fn timestamp(time: Timestamp) -> Resolved<'static> {
+    let seconds = Timestamp::from_second(time.as_second()).unwrap_or(time);
+    Resolved::owned(seconds.to_string())
+}
+
+/// `Labels` on the wire: an object with all labels, or with the one that is asked for.
+fn labels(
+    field: &Field,
+    mut labels: std::collections::BTreeMap<String, Value>,
+) -> Resolved<'static> {
+    if let Some(Value::String(wanted)) = field.arguments.get("key") {
+        labels.retain(|key, _| key == wanted);
+    }
+    Resolved::Json(std::borrow::Cow::Owned(Value::Object(labels.into_iter().collect())))
+}

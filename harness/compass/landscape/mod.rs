@@ -1,0 +1,243 @@
+//! What Connector and Director know, behind one lock: data and rules, no I/O.
+//!
+//! Handles are cheap to clone and share the landscape. Everything that an operator can do to it
+//! while it runs is a method; what changes for an agent goes to the journal under the same lock,
+//! so that the journal's order is the landscape's.
+
+mod certificates;
+mod change;
+mod clients;
+mod file;
+mod names;
+mod record;
+mod tokens;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use uuid::Uuid;
+
+pub use file::{
+    CertificatesFile, DEFAULT_FORMATION, DEFAULT_TENANT, LandscapeFile, RuntimeFile, SubjectFile,
+    TokensFile,
+};
+pub use names::normalised;
+
+pub(crate) use clients::{Client, Owner, Standing, TenantMapping};
+pub(crate) use record::{ApplicationRecord, AuthRecord, BundleRecord, Runtime, Status};
+pub(crate) use tokens::OneTimeToken;
+
+use self::certificates::Certificates;
+use self::clients::SystemAuth;
+use self::tokens::Tokens;
+use crate::journal::{Journal, LandscapeEvent};
+use crate::pki::Authority;
+
+/// Why an operation on the landscape is impossible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LandscapeError {
+    /// There is no such runtime.
+    #[error("there is no runtime `{0}`")]
+    UnknownRuntime(Uuid),
+    /// There is no such application.
+    #[error("there is no application `{0}`")]
+    UnknownApplication(String),
+    /// No certificate with this number was issued.
+    #[error("no certificate with number {0} was issued")]
+    UnknownCertificate(u32),
+    /// An id is given to two things.
+    #[error("the id `{0}` is given twice")]
+    IdTwice(Uuid),
+}
+
+/// The URLs that clients are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The token-secured Connector.
+    pub token_connector: String,
+    /// The certificate-secured Connector.
+    pub connector: String,
+    /// The certificate-secured Director.
+    pub director: String,
+}
+
+/// A handle to the landscape; clones share it.
+#[derive(Clone)]
+pub struct Landscape {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    journal: Journal,
+    authority: Arc<Authority>,
+    subject: SubjectFile,
+    tokens: TokensFile,
+    state: RwLock<State>,
+}
+
+/// Everything that changes.
+struct State {
+    tenants: BTreeSet<String>,
+    /// Name and id of every formation; members carry its name.
+    formations: BTreeMap<String, Uuid>,
+    runtimes: BTreeMap<Uuid, Arc<Runtime>>,
+    /// In the order in which the Director lists them.
+    applications: BTreeMap<Uuid, Arc<ApplicationRecord>>,
+    auths: BTreeMap<Uuid, SystemAuth>,
+    auths_of: HashMap<Uuid, Vec<Uuid>>,
+    tokens: Tokens,
+    certificates: Certificates,
+    addresses: Addresses,
+    /// The runtime that an agent is started for.
+    first_runtime: Uuid,
+    /// What the journal was last told of the applications.
+    listed: Option<Vec<String>>,
+    hidden: HashSet<String>,
+}
+
+impl fmt::Debug for Landscape {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        formatter
+            .debug_struct("Landscape")
+            .field("runtimes", &state.runtimes.len())
+            .field("applications", &state.applications.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Landscape {
+    /// A landscape as the file says, whose certificates are signed by `authority`.
+    ///
+    /// # Errors
+    ///
+    /// [`LandscapeError::IdTwice`] when the file gives an id to two things.
+    pub fn new(
+        file: &LandscapeFile,
+        authority: Arc<Authority>,
+        journal: Journal,
+    ) -> Result<Self, LandscapeError> {
+        let mut state = State {
+            tenants: file.tenants.iter().cloned().collect(),
+            formations: BTreeMap::new(),
+            runtimes: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            auths: BTreeMap::new(),
+            auths_of: HashMap::new(),
+            tokens: Tokens::default(),
+            certificates: Certificates::new(&file.certificates),
+            addresses: Addresses::default(),
+            first_runtime: Uuid::nil(),
+            listed: None,
+            hidden: HashSet::new(),
+        };
+        let given = [RuntimeFile::default()];
+        let given = if file.runtimes.is_empty() { &given[..] } else { &file.runtimes[..] };
+        for runtime in given {
+            state.add_runtime(runtime)?;
+        }
+        let shared = Shared {
+            journal,
+            authority,
+            subject: file.certificates.subject.clone(),
+            tokens: file.tokens.clone(),
+            state: RwLock::new(state),
+        };
+        let landscape = Self { shared: Arc::new(shared) };
+        landscape.add_applications(&file.applications)?;
+        Ok(landscape)
+    }
+
+    /// The id of the runtime that an agent is started for.
+    #[must_use]
+    pub fn runtime_id(&self) -> Uuid {
+        self.state().first_runtime
+    }
+
+    /// The tenant of the runtime that an agent is started for.
+    #[must_use]
+    pub fn tenant(&self) -> String {
+        let state = self.state();
+        state.runtimes.get(&state.first_runtime).map_or_else(String::new, |one| one.tenant.clone())
+    }
+
+    /// The ids of all runtimes.
+    #[must_use]
+    pub fn runtime_ids(&self) -> Vec<Uuid> {
+        self.state().runtimes.keys().copied().collect()
+    }
+
+    /// The URLs that clients are told.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.state().addresses.clone()
+    }
+
+    /// Tells clients other URLs from now on.
+    pub fn set_addresses(&self, addresses: Addresses) {
+        self.state_mut().addresses = addresses;
+    }
+
+    /// The names under which the Director lists applications for the first runtime, in its order.
+    #[must_use]
+    pub fn listed_names(&self) -> Vec<String> {
+        let state = self.state();
+        state.listed_names()
+    }
+
+    /// The authority that signs client certificates.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.shared.authority
+    }
+
+    /// The journal that this landscape writes to.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        // Every change is finished before anything in it could panic.
+        self.shared.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.shared.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the journal when the Director lists other names than before.
+    fn note_names(&self, state: &mut State) {
+        let names = state.listed_names();
+        if state.listed.as_ref() != Some(&names) {
+            state.listed = Some(names.clone());
+            self.shared.journal.record(LandscapeEvent::Applications { names });
+        }
+    }
+
+    /// Keeps a text out of the journal; asking twice costs nothing.
+    fn hide(&self, state: &mut State, secret: &str) {
+        if state.hidden.insert(secret.into()) {
+            self.shared.journal.hide(secret);
+        }
+    }
+}
+
+impl State {
+    fn listed_names(&self) -> Vec<String> {
+        let Some(runtime) = self.runtimes.get(&self.first_runtime) else { return Vec::new() };
+        let seen = self.applications.values().filter(|one| runtime.sees(one));
+        seen.map(|one| runtime.name_of(one)).collect()
+    }
+
+    /// A formation exists as soon as somebody belongs to it.
+    fn ensure_formations<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+        for name in names {
+            let id = record::stable_root_id("formation", name);
+            self.formations.entry(name.clone()).or_insert(id);
+        }
+    }
+}
