@@ -44,7 +44,9 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let mut builder = Server::builder().bare(arguments.bare).listen(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)));
+    let mut builder = Server::builder()
+        .bare(arguments.bare)
+        .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)));
     if let Some(token) = arguments.token {
         builder = builder.token(token);
     }
@@ -53,7 +55,8 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let server = builder.start().await?;
     let mut out = std::io::stdout().lock();
     if let Some(path) = &arguments.kubeconfig {
-        write_private(path, &server.kubeconfig()).map_err(|source| WriteError { path: path.clone(), source })?;
+        write_private(path, &server.kubeconfig())
+            .map_err(|source| WriteError { path: path.clone(), source })?;
         let _ = writeln!(out, "kubeconfig: {}", path.display());
     }
     let _ = writeln!(out, "listening on {}", server.url());
@@ -79,7 +82,12 @@ struct WriteError {
 /// Writes a file that only its owner can read, also where it existed before.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())
 }

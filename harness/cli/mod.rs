@@ -2,7 +2,7 @@
 
 mod agent;
 pub mod agent_file;
-mod cluster;
+pub mod cluster;
 mod exit;
 mod progress;
 mod run;

@@ -38,10 +38,20 @@ pub(super) struct Args {
     #[arg(long, value_enum, env = "COMPASS_HARNESS_SNAPSHOTS")]
     snapshots: Option<Snapshots>,
     /// Where snapshots are kept.
-    #[arg(long, value_name = "DIR", default_value = "snapshots", env = "COMPASS_HARNESS_SNAPSHOTS_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "snapshots",
+        env = "COMPASS_HARNESS_SNAPSHOTS_DIR"
+    )]
     snapshots_dir: PathBuf,
     /// Where the journals of the runs are kept.
-    #[arg(long, value_name = "DIR", default_value = "target/compass-harness/runs", env = "COMPASS_HARNESS_RUNS_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "target/compass-harness/runs",
+        env = "COMPASS_HARNESS_RUNS_DIR"
+    )]
     runs_dir: PathBuf,
     /// Form of the results on stdout.
     #[arg(long, value_enum, default_value_t)]
@@ -159,7 +169,8 @@ fn select(words: &[String], terminal: &Terminal) -> Result<Vec<Arc<Scenario>>, E
         if !all.iter().any(|scenario| scenario.id() == id.as_str()) {
             let known: Vec<_> = all.iter().map(Scenario::id).collect();
             let nearest = crate::document::nearest(id, known.iter().copied());
-            let hint = nearest.map_or_else(String::new, |near| format!("\n[did you mean `{near}`?]"));
+            let hint =
+                nearest.map_or_else(String::new, |near| format!("\n[did you mean `{near}`?]"));
             terminal.note(format!("error: there is no scenario `{id}`{hint}"));
             return Err(Exit::Usage);
         }

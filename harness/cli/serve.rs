@@ -119,7 +119,8 @@ impl Told {
         lines.push(format!("connector {}", self.secured_connector_url));
         lines.push(format!("director  {}", self.director_url));
         lines.push(quiet("# The agent's configuration Secret holds a token of its own. To watch the reference agent:"));
-        lines.push(quiet("#   compass-harness agent &   kubectl get compassconnections -w -o yaml"));
+        lines
+            .push(quiet("#   compass-harness agent &   kubectl get compassconnections -w -o yaml"));
         lines.join("\n")
     }
 }

@@ -189,6 +189,21 @@ pub struct Api {
     pub group: Option<String>,
     /// Its version.
     pub version: Option<Version>,
+    /// Its specification.
+    pub spec: Option<Spec>,
+}
+
+/// The specification of an API or of events.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Spec {
+    /// The specification itself.
+    pub data: Option<String>,
+    /// `OPEN_API`, `ODATA`, `ASYNC_API`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `YAML`, `JSON`, `XML`.
+    pub format: String,
 }
 
 /// Events that a bundle sends.
@@ -203,6 +218,8 @@ pub struct EventDefinition {
     pub group: Option<String>,
     /// Their version.
     pub version: Option<Version>,
+    /// Their specification.
+    pub spec: Option<Spec>,
 }
 
 /// The version of an API or of events.

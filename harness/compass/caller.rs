@@ -40,6 +40,23 @@ const APPLICATION_SCOPES: &str = "application:read application:write application
      document.fetch_request:read event_spec.fetch_request:read api_spec.fetch_request:read \
      fetch-request.auth:read webhook:write";
 
+/// An administrator may do all that an administrator can do; `ory_internal` is for Compass itself.
+const ADMINISTRATOR_SCOPES: &str = "application:read application:write runtime:read runtime:write \
+     formation:read formation:write integration_system:read integration_system:write webhook:write \
+     application.auths:read runtime.auths:read integration_system.auths:read \
+     application.webhooks:read runtime.webhooks:read application.application_template:read \
+     application_template:read application_template:write bundle.instance_auths:read \
+     document.fetch_request:read event_spec.fetch_request:read api_spec.fetch_request:read \
+     fetch-request.auth:read webhooks.auth:read";
+/// What an integration system may ask for at the token endpoint.
+pub(crate) const INTEGRATION_SYSTEM_SCOPES: &str = "application:read application:write \
+     application_template:read application_template:write runtime:read runtime:write \
+     formation:read formation:write integration_system:read webhook:write application.auths:read \
+     application.webhooks:read application_template.webhooks:read runtime.webhooks:read \
+     application.application_template:read bundle.instance_auths:read \
+     document.fetch_request:read event_spec.fetch_request:read api_spec.fetch_request:read \
+     fetch-request.auth:read webhooks.auth:read";
+
 /// What the edge found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,6 +71,9 @@ pub(crate) struct Caller {
     pub(crate) tenant: Option<String>,
     /// The tenant that was asked for when it is not the caller's.
     pub(crate) foreign_tenant: Option<String>,
+    /// The scopes that a bearer token was given, separated by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) granted: Option<String>,
 }
 
 /// How an identity is proved.
@@ -62,8 +82,12 @@ pub(crate) struct Caller {
 pub(crate) enum Flow {
     /// By one-time token.
     OneTimeToken,
-    /// By client certificate.
+    /// By client certificate of the Connector.
     Certificate,
+    /// By client certificate of the external authority.
+    ExternalCertificate,
+    /// By bearer token.
+    OAuth,
 }
 
 /// Somebody with rights.
@@ -74,6 +98,10 @@ pub(crate) enum Consumer {
     Runtime(Uuid),
     /// An application.
     Application(Uuid),
+    /// Compass calls it Super Admin.
+    Administrator,
+    /// An integration system.
+    IntegrationSystem(Uuid),
 }
 
 impl Consumer {
@@ -82,16 +110,19 @@ impl Consumer {
         match client.owner {
             Owner::Runtime(id) => Self::Runtime(id),
             Owner::Application(id) => Self::Application(id),
+            Owner::IntegrationSystem(id) => Self::IntegrationSystem(id),
         }
     }
 }
 
 impl Caller {
     /// The scopes of the caller, in Compass's order.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         let scopes = match self.consumer {
             Some(Consumer::Runtime(_)) => RUNTIME_SCOPES,
             Some(Consumer::Application(_)) => APPLICATION_SCOPES,
+            Some(Consumer::Administrator) => ADMINISTRATOR_SCOPES,
+            Some(Consumer::IntegrationSystem(_)) => self.granted.as_deref().unwrap_or_default(),
             None => "",
         };
         scopes.split_ascii_whitespace()
@@ -129,6 +160,7 @@ mod tests {
             consumer: Some(Consumer::Runtime(Uuid::from_u128(7))),
             tenant: Some("tenänt \"1\"\n".into()),
             foreign_tenant: None,
+            granted: None,
         };
         let mut headers = HeaderMap::new();
         caller.write(&mut headers);

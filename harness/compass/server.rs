@@ -1,25 +1,21 @@
-//! Connector and Director as `wiremock` servers, with the edge in front of them.
+//! Compass as a whole: starts the servers, hands out what stands at the doors, stops.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Uri, header};
 use rustls_pki_types::CertificateDer;
-use wiremock::matchers::any;
-use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+use wiremock::MockServer;
 
 use super::caller::Flow;
-use super::edge::{Edge, behind};
-use super::graphql::{Documents, HttpAnswer, HttpRequest};
-use super::landscape::{Landscape, LandscapeError, LandscapeFile};
-use super::{connector, director};
+use super::edge::{Edge, HydratorEdge};
+use super::front::{Behind, Front};
+use super::landscape::{ADMINISTRATOR, Landscape, LandscapeError, LandscapeFile};
+use super::servers::Servers;
 use crate::gateway::Reception;
-use crate::journal::{Journal, Peer};
-use crate::pki::{Authority, AuthorityError};
-
-/// The real behaviour gives way to every mock that somebody mounts.
-const LAST_PRIORITY: u8 = u8::MAX;
+use crate::journal::Journal;
+use crate::pki::{Authority, AuthorityError, ClientIdentity, ExternalAuthority};
 
 /// Why Compass does not start.
 #[derive(Debug, thiserror::Error)]
@@ -31,27 +27,22 @@ pub enum StartError {
     /// The landscape is impossible.
     #[error("the landscape is impossible")]
     Landscape(#[source] LandscapeError),
+    /// There is no port to listen on.
+    #[error("the servers of Compass cannot listen on loopback")]
+    Listen(#[source] io::Error),
 }
 
-/// Compass: a landscape, the Connector and the Director over it, and what stands at its doors.
+/// Compass: a landscape, the servers over it, and what stands at its doors.
 ///
-/// Both servers listen on loopback, in plain HTTP, and believe the headers of the edge; agents meet
-/// them through a gateway that asks [`token_reception`](Self::token_reception) and
-/// [`certificate_reception`](Self::certificate_reception). The servers end when this is dropped.
+/// Agents meet it through a gateway that asks the receptions. As long as nobody has mounted a mock,
+/// a request is answered in this process without a second hop. The servers also listen on loopback
+/// in plain HTTP ([`url`](Self::url)), for probes, for the hydrators' clients and for mocks. All of
+/// it ends when this is dropped.
 pub struct Compass {
     landscape: Landscape,
-    backends: Arc<Backends>,
-    connector: MockServer,
-    director: MockServer,
-}
-
-/// Where the servers are and what they have read.
-#[derive(Debug)]
-pub(super) struct Backends {
-    pub(super) connector_documents: Documents,
-    pub(super) director_documents: Documents,
-    connector: String,
-    director: String,
+    behind: Arc<Behind>,
+    front: Arc<Front>,
+    external: ExternalAuthority,
 }
 
 impl fmt::Debug for Compass {
@@ -59,9 +50,8 @@ impl fmt::Debug for Compass {
         formatter
             .debug_struct("Compass")
             .field("landscape", &self.landscape)
-            .field("connector", &self.backends.connector)
-            .field("director", &self.backends.director)
-            .finish()
+            .field("listens", &self.front.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,33 +71,17 @@ impl Compass {
     ///
     /// # Errors
     ///
-    /// [`StartError::Landscape`] when the file contradicts itself.
+    /// [`StartError`] when the file contradicts itself.
     pub async fn start_with(
         file: &LandscapeFile,
         authority: Arc<Authority>,
         journal: Journal,
     ) -> Result<Self, StartError> {
         let landscape = Landscape::new(file, authority, journal).map_err(StartError::Landscape)?;
-        // Requests are in the journal; wiremock would keep them a second time.
-        let server = || MockServer::builder().disable_request_recording().start();
-        let (connector, director) = tokio::join!(server(), server());
-        let backends = Arc::new(Backends {
-            connector_documents: connector::documents(),
-            director_documents: director::documents(),
-            connector: connector.address().to_string(),
-            director: director.address().to_string(),
-        });
-        for (server, peer) in [(&connector, Peer::Connector), (&director, Peer::Director)] {
-            let responder =
-                Responder { peer, landscape: landscape.clone(), backends: Arc::clone(&backends) };
-            Mock::given(any())
-                .respond_with(responder)
-                .with_priority(LAST_PRIORITY)
-                .named("Compass itself")
-                .mount(server)
-                .await;
-        }
-        Ok(Self { landscape, backends, connector, director })
+        let behind = Arc::new(Behind::start(Servers::new(landscape.clone())).await);
+        let front = Front::start(Arc::clone(&behind)).await.map_err(StartError::Listen)?;
+        let external = ExternalAuthority::generate().map_err(StartError::Authority)?;
+        Ok(Self { landscape, behind, front: Arc::new(front), external })
     }
 
     /// What Connector and Director know.
@@ -116,106 +90,101 @@ impl Compass {
         &self.landscape
     }
 
-    /// The Connector; mount mocks on it to script what it answers.
+    /// Mount mocks here to script what the Connector answers; from then on, every request to it is
+    /// shown to them first.
     #[must_use]
     pub fn connector(&self) -> &MockServer {
-        &self.connector
+        self.behind.connector.server()
     }
 
-    /// The Director; mount mocks on it to script what it answers.
+    /// Mount mocks here to script what the Director answers; from then on, every request to it is
+    /// shown to them first.
     #[must_use]
     pub fn director(&self) -> &MockServer {
-        &self.director
+        self.behind.director.server()
     }
 
-    /// What stands at the door with server TLS only.
+    /// Where the servers listen in plain HTTP: `/connector`, `/director`, `/hydrators` and
+    /// `/oauth2/token` are below it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.front.address)
+    }
+
+    /// What stands at the door with server TLS only (`compass-gateway.`).
     #[must_use]
     pub fn token_reception(&self) -> Arc<dyn Reception> {
         self.edge(Flow::OneTimeToken)
     }
 
-    /// What stands at the door with mutual TLS.
+    /// What stands at the door with mutual TLS (`compass-gateway-mtls.`).
     #[must_use]
     pub fn certificate_reception(&self) -> Arc<dyn Reception> {
         self.edge(Flow::Certificate)
     }
 
-    /// The authority whose certificates clients must show at the certificate door.
+    /// What stands at the door for certificates of the external authority
+    /// (`compass-gateway-sap-mtls.`): administrators come in here.
     #[must_use]
-    pub fn client_ca(&self) -> &CertificateDer<'static> {
-        self.landscape.authority().certificate()
+    pub fn external_reception(&self) -> Arc<dyn Reception> {
+        self.edge(Flow::ExternalCertificate)
     }
 
-    /// Stops both servers and checks what was expected of mounted mocks, as wiremock does.
+    /// What stands at the doors for OAuth clients: the token endpoint (`oauth2.`), and the Director
+    /// with a bearer token (`compass-gateway-auth-oauth.`). Both need server TLS only.
+    #[must_use]
+    pub fn oauth_reception(&self) -> Arc<dyn Reception> {
+        self.edge(Flow::OAuth)
+    }
+
+    /// What stands at a door for the hydrators (`/hydrators/v1/tokens/resolve` and so on).
+    #[must_use]
+    pub fn hydrator_reception(&self) -> Arc<dyn Reception> {
+        Arc::new(HydratorEdge(Arc::clone(&self.behind)))
+    }
+
+    /// The authority whose certificates clients must show at the certificate door.
+    #[must_use]
+    pub fn client_ca(&self) -> CertificateDer<'static> {
+        self.landscape.authority().certificate().clone()
+    }
+
+    /// The authority whose certificates clients must show at the external door.
+    #[must_use]
+    pub fn external_ca(&self) -> &CertificateDer<'static> {
+        self.external.certificate()
+    }
+
+    /// Makes a key and a certificate for an administrator, with the subject of Compass's own tests.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`] when the crypto library refuses.
+    pub fn issue_administrator(&self) -> Result<ClientIdentity, AuthorityError> {
+        self.external.issue(&ADMINISTRATOR)
+    }
+
+    /// Makes a key and a certificate with this subject, one `KEY=value` an attribute.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`] when the crypto library refuses.
+    pub fn issue_external(&self, subject: &[&str]) -> Result<ClientIdentity, AuthorityError> {
+        self.external.issue(subject)
+    }
+
+    /// Checks what was expected of mounted mocks, as wiremock does, and stops.
     ///
     /// # Panics
     ///
     /// When a mounted mock was not called as often as was expected of it.
     pub async fn stop(self) {
-        self.connector.verify().await;
-        self.director.verify().await;
+        self.behind.connector.verify().await;
+        self.behind.director.verify().await;
     }
 
     fn edge(&self, flow: Flow) -> Arc<dyn Reception> {
-        Arc::new(Edge {
-            flow,
-            landscape: self.landscape.clone(),
-            backends: Arc::clone(&self.backends),
-        })
-    }
-}
-
-impl Backends {
-    /// Where a request goes on behind the edge.
-    pub(super) fn uri(&self, peer: Peer, query: Option<&str>) -> Uri {
-        let authority = match peer {
-            Peer::Director => &self.director,
-            Peer::Connector | Peer::Kubernetes | Peer::Nobody => &self.connector,
-        };
-        behind(authority, query)
-    }
-}
-
-/// The real behaviour of one of the servers.
-struct Responder {
-    peer: Peer,
-    landscape: Landscape,
-    backends: Arc<Backends>,
-}
-
-impl Respond for Responder {
-    fn respond(&self, request: &Request) -> ResponseTemplate {
-        match request.url.path() {
-            "/graphql" => {}
-            "/healthz" | "/readyz" => return ResponseTemplate::new(200).set_body_string("ok"),
-            _ => return ResponseTemplate::new(404),
-        }
-        let content_type = request.headers.get(header::CONTENT_TYPE);
-        let query = HttpRequest {
-            method: &request.method,
-            query: request.url.query(),
-            content_type: content_type.and_then(|value| value.to_str().ok()),
-            body: &request.body,
-        };
-        let HttpAnswer { status, body } = match self.peer {
-            Peer::Director => director::respond(
-                &self.landscape,
-                &self.backends.director_documents,
-                &request.headers,
-                query,
-            ),
-            Peer::Connector | Peer::Kubernetes | Peer::Nobody => connector::respond(
-                &self.landscape,
-                &self.backends.connector_documents,
-                &request.headers,
-                query,
-            ),
-        };
-        let response = ResponseTemplate::new(status);
-        match (status, body.is_empty()) {
-            (200, true) => response.insert_header("Allow", "OPTIONS, GET, POST"),
-            (_, true) => response,
-            (_, false) => response.set_body_raw(body, "application/json"),
-        }
+        let (behind, front) = (Arc::clone(&self.behind), Arc::clone(&self.front));
+        Arc::new(Edge { flow, behind, front })
     }
 }

@@ -45,19 +45,17 @@ impl fmt::Debug for Hands {
 
 impl Hands {
     pub(super) fn new(client: Client, agent: &AgentFile) -> Self {
-        let kind = GroupVersionKind::gvk("compass.kyma-project.io", "v1alpha1", "CompassConnection");
+        let kind =
+            GroupVersionKind::gvk("compass.kyma-project.io", "v1alpha1", "CompassConnection");
         let connections = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
         Self { client, connections, secrets: agent.spec.secrets.clone() }
     }
 
     /// Makes the agent's namespaces and its configuration Secret.
-    pub(super) async fn configure(
-        &self,
-        access: &Access,
-        token: &str,
-    ) -> Result<(), HandsError> {
+    pub(super) async fn configure(&self, access: &Access, token: &str) -> Result<(), HandsError> {
         let configuration = &self.secrets.agent_configuration;
-        let names = [&self.secrets.client_certificate, &self.secrets.ca_certificate, &configuration.name];
+        let names =
+            [&self.secrets.client_certificate, &self.secrets.ca_certificate, &configuration.name];
         for name in names {
             self.ensure_namespace(&name.namespace).await?;
         }
@@ -71,28 +69,38 @@ impl Hands {
             (key.clone(), ByteString(text.into_bytes()))
         });
         let secret = Secret {
-            metadata: ObjectMeta { name: Some(configuration.name.name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(configuration.name.name.clone()),
+                ..ObjectMeta::default()
+            },
             data: Some(data.collect()),
             ..Secret::default()
         };
-        let created = self.secret_api(&configuration.name).create(&PostParams::default(), &secret).await;
+        let created =
+            self.secret_api(&configuration.name).create(&PostParams::default(), &secret).await;
         created.map(drop).map_err(|source| failed(&configuration.name, "created", source))
     }
 
     /// Puts a token where the agent reads it.
     pub(super) async fn hand_over(&self, token: String) -> Result<(), HandsError> {
         let configuration = &self.secrets.agent_configuration;
-        let keys = configuration.keys.iter().filter(|(_, value)| **value == ConfigurationValue::Token);
+        let keys =
+            configuration.keys.iter().filter(|(_, value)| **value == ConfigurationValue::Token);
         let data: BTreeMap<_, _> =
             keys.map(|(key, _)| (key.clone(), ByteString(token.clone().into_bytes()))).collect();
         let patch = Patch::Merge(json!({ "data": data }));
         let api = self.secret_api(&configuration.name);
-        let patched = api.patch(&configuration.name.name, &PatchParams::apply(FIELD_MANAGER), &patch).await;
+        let patched =
+            api.patch(&configuration.name.name, &PatchParams::apply(FIELD_MANAGER), &patch).await;
         patched.map(drop).map_err(|source| failed(&configuration.name, "changed", source))
     }
 
     /// Sets flags in the CompassConnection.
-    pub(super) async fn ask(&self, flags: &[Flag]) -> Result<(), HandsError> {
+    ///
+    /// # Errors
+    ///
+    /// [`HandsError`] when the cluster refuses, for example because there is none.
+    pub async fn ask(&self, flags: &[Flag]) -> Result<(), HandsError> {
         let spec: BTreeMap<_, _> = flags.iter().map(|flag| (flag.field(), true)).collect();
         self.patch_connection(json!({ "spec": spec })).await
     }
@@ -103,7 +111,10 @@ impl Hands {
         labels: &BTreeMap<String, String>,
         annotations: &BTreeMap<String, String>,
     ) -> Result<(), HandsError> {
-        self.patch_connection(json!({ "metadata": { "labels": labels, "annotations": annotations } })).await
+        self.patch_connection(
+            json!({ "metadata": { "labels": labels, "annotations": annotations } }),
+        )
+        .await
     }
 
     /// Deletes an object; one that is not there is an error, since the step would have done nothing.

@@ -10,7 +10,8 @@ use super::steps::{Stage, StepError};
 use super::tempo::SpeedFactor;
 use super::world::{World, WorldError, WorldPlan};
 use crate::agent::{
-    AgentFile, Launch, LaunchError, Process, Runner, RunnerError, SecretName, Settings, Surroundings,
+    AgentFile, Launch, LaunchError, Process, Runner, RunnerError, SecretName, Settings,
+    Surroundings,
 };
 use crate::compass::{CertificatesFile, LandscapeFile, RuntimeFile};
 use crate::journal::{Entry, RunHeader};

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use super::world::{World, WorldError};
 use super::hands::HandsError;
+use super::world::{World, WorldError};
 use crate::agent::{Process, Runner, RunnerError};
 use crate::compass::{Applications, LandscapeError};
 use crate::journal::{Action as Acted, Reader, StepEvent, StepResult};
 use crate::judge::{Outcome, Verdict, Watch};
 use crate::scenario::{
-    Action, BurnToken, Change, ConnectorChange, DirectorChange, Doing, Heal, IssueToken, RevokeTarget,
-    Scenario, TokenTarget,
+    Action, BurnToken, Change, ConnectorChange, DirectorChange, Doing, Heal, IssueToken,
+    RevokeTarget, Scenario, TokenTarget,
 };
+
+/// How long the recorder may take to see what our own hands did.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a step cannot be done; the run has no verdict then.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +154,8 @@ impl<'w> Stage<'w> {
                 self.change(change).map_err(StepError::Compass)?;
             }
             Action::IssueToken(IssueToken { into: TokenTarget::AgentConfiguration }) => {
-                let token = landscape.issue_token(landscape.runtime_id()).map_err(StepError::Compass)?;
+                let token =
+                    landscape.issue_token(landscape.runtime_id()).map_err(StepError::Compass)?;
                 hands.hand_over(token).await.map_err(StepError::Cluster)?;
             }
             Action::BurnToken(BurnToken::Current) => landscape.burn_tokens(landscape.runtime_id()),
@@ -169,6 +173,15 @@ impl<'w> Stage<'w> {
                 let marked = hands.mark(&patch.labels, &patch.annotations).await;
                 marked.map_err(StepError::Cluster)?;
             }
+        }
+        let by_hand = matches!(
+            action,
+            Action::IssueToken(_) | Action::Ask(_) | Action::Delete(_) | Action::Patch(_)
+        );
+        if by_hand {
+            // A step that follows is judged by what the record holds: a flag that was set must be
+            // in it before anybody asks whether it is gone.
+            self.world.settle(SEEN_WITHIN).await.map_err(StepError::World)?;
         }
         Ok(())
     }

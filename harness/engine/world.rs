@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 use super::access::{Access, AccessError};
 use super::hands::{Hands, HandsError};
@@ -116,10 +116,8 @@ impl World {
     pub async fn build(plan: WorldPlan<'_>) -> Result<Self, WorldError> {
         let journal = Journal::new();
         let scratch = tempfile::Builder::new().prefix("compass-harness-").tempdir();
-        let scratch = scratch.map_err(|source| WorldError::Scratch {
-            directory: std::env::temp_dir(),
-            source,
-        })?;
+        let scratch = scratch
+            .map_err(|source| WorldError::Scratch { directory: std::env::temp_dir(), source })?;
         // The keys of the authorities take the longest; all else is done meanwhile.
         let (cluster, compass) = tokio::join!(start_cluster(), async {
             Compass::start(&plan.landscape, journal.clone()).await.map_err(WorldError::Compass)
@@ -128,7 +126,8 @@ impl World {
         let authority = ServerAuthority::generate().map_err(WorldError::Authority)?;
         let faults = Faults::new(journal.clone());
         let gateway = open_doors(&compass, &cluster, &authority, &journal, &faults)?;
-        let at = |name| gateway.address(name).map_or_else(String::new, |address| address.to_string());
+        let at =
+            |name| gateway.address(name).map_or_else(String::new, |address| address.to_string());
         let graphql = |name, peer| format!("https://{}/{peer}/graphql", at(name));
         let addresses = Addresses {
             token_connector: graphql("token", "connector"),
@@ -250,12 +249,15 @@ fn open_doors(
             compass.certificate_reception(),
         )
     };
-    let token_door = DoorPlan::new(Door::Token, "token", identity.clone(), compass.token_reception());
-    let server = cluster.url().parse().map_err(|error: http::uri::InvalidUri| {
-        WorldError::Prepare(error.into())
-    })?;
+    let token_door =
+        DoorPlan::new(Door::Token, "token", identity.clone(), compass.token_reception());
+    let server = cluster
+        .url()
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| WorldError::Prepare(error.into()))?;
     let roots = CertificateDer::pem_slice_iter(cluster.ca_pem().as_bytes());
-    let roots = roots.collect::<Result<_, _>>().map_err(|error| WorldError::Prepare(error.into()))?;
+    let roots =
+        roots.collect::<Result<_, _>>().map_err(|error| WorldError::Prepare(error.into()))?;
     let kubernetes_door = DoorPlan {
         upstream_roots: roots,
         ..DoorPlan::new(
@@ -265,7 +267,11 @@ fn open_doors(
             Arc::new(KubernetesReception::new(server)),
         )
     };
-    let plans =
-        vec![token_door, certificate_door("connector"), certificate_door("director"), kubernetes_door];
+    let plans = vec![
+        token_door,
+        certificate_door("connector"),
+        certificate_door("director"),
+        kubernetes_door,
+    ];
     Gateway::open(plans, journal.clone(), faults.clone()).map_err(WorldError::Door)
 }

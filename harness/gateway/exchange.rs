@@ -97,6 +97,10 @@ impl Exchange {
             Incoming { certificate: self.certificate.as_ref(), parts: &parts, body: &body };
         match self.door.reception.admit(incoming, &subject) {
             Admission::Answer(answer) => self.whole(&subject, note, answer, head),
+            Admission::Reply(answer) => {
+                let (head, body) = answer.into_parts();
+                self.meet(subject, asked, note, head, body).await
+            }
             Admission::Forward { to, remove, set } => {
                 match self.door.forward.send(&parts, body, to, &remove, set).await {
                     Ok(answer) => self.pass_on(subject, asked, note, answer).await,
@@ -197,6 +201,18 @@ impl Exchange {
             Ok(body) => body.to_bytes(),
             Err(error) => return bad_gateway(note, &*error),
         };
+        self.meet(subject, asked, note, head, body).await
+    }
+
+    /// Lets the faults see a whole answer of the server, and gives it as they want it.
+    async fn meet(
+        &self,
+        subject: Subject,
+        asked: Asked,
+        note: Note<'_>,
+        head: http::response::Parts,
+        body: Bytes,
+    ) -> Response<AnswerBody> {
         let facts =
             AnswerFacts { status: head.status.as_u16(), headers: &head.headers, body: Some(&body) };
         let firing = self.door.faults.on_answer(&asked, facts);

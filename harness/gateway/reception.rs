@@ -42,6 +42,9 @@ pub enum Admission {
         /// Headers that are set, after the removal.
         set: HeaderMap,
     },
+    /// The server behind is part of this process and has answered already; faults meet the answer
+    /// as they meet any other of a server.
+    Reply(Response<Bytes>),
     /// The edge itself answers.
     Answer(Response<Bytes>),
 }

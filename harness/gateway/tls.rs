@@ -9,7 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
 
 use super::{ClientCertificates, DoorPlan, ListenError};
 use crate::journal::ClientCertificate;
@@ -93,12 +94,21 @@ pub(super) fn client_certificate(chain: &[CertificateDer<'_>]) -> Option<ClientC
         .next()
         .and_then(|name| name.as_str().ok())
         .unwrap_or_default();
+    let subject = certificate.subject().iter_attributes().map(attribute).collect();
     Some(ClientCertificate {
         fingerprint: hex::encode(Sha256::digest(leaf)),
         common_name: common_name.to_owned(),
         not_after: Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?,
         chain_length: chain.len(),
+        subject,
     })
+}
+
+/// `KEY=value`; an attribute without a usual name goes by its number.
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let key = oid2abbrev(attribute.attr_type(), oid_registry())
+        .map_or_else(|_| attribute.attr_type().to_id_string(), str::to_owned);
+    format!("{key}={}", attribute.as_str().unwrap_or_default())
 }
 
 /// Why a handshake failed, in our words.

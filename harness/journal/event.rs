@@ -153,6 +153,9 @@ pub struct ClientCertificate {
     pub not_after: Timestamp,
     /// Number of certificates shown, the leaf included.
     pub chain_length: usize,
+    /// The leaf's subject, one `KEY=value` an attribute in the certificate's order.
+    #[serde(default)]
+    pub subject: Vec<String>,
 }
 
 /// A request at a door, before anything was done with it.
@@ -229,6 +232,14 @@ pub enum Identity {
     Certificate {
         /// Which.
         number: u32,
+    },
+    /// A certificate of the external authority that an administrator is known by.
+    Administrator,
+    /// A bearer token of an OAuth client.
+    #[serde(rename_all = "camelCase")]
+    Bearer {
+        /// Whose; none when the token was not good.
+        client_id: Option<String>,
     },
     /// A client certificate that passed the handshake and gives no identity all the same.
     RefusedCertificate {

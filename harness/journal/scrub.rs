@@ -85,9 +85,9 @@ fn replaced(text: &str, length: usize, secrets: &Secrets) -> Option<String> {
     let mut window = Window::whole(bytes.get(..length)?);
     loop {
         let end = start + length;
-        let found = secrets.get(&window.hash).is_some_and(|same| {
-            same.iter().any(|secret| secret.as_bytes() == &bytes[start..end])
-        });
+        let found = secrets
+            .get(&window.hash)
+            .is_some_and(|same| same.iter().any(|secret| secret.as_bytes() == &bytes[start..end]));
         if found {
             // A secret is a text, so it begins and ends between characters.
             scrubbed.push_str(&text[kept_up_to..start]);
@@ -117,7 +117,8 @@ impl Window {
     const BASE: u64 = 0x0100_0000_01b3;
 
     fn whole(bytes: &[u8]) -> Self {
-        let fold = |hash: u64, byte: &u8| hash.wrapping_mul(Self::BASE).wrapping_add(1 + u64::from(*byte));
+        let fold =
+            |hash: u64, byte: &u8| hash.wrapping_mul(Self::BASE).wrapping_add(1 + u64::from(*byte));
         let hash = bytes.iter().fold(0, fold);
         let weight = bytes.iter().skip(1).fold(1_u64, |weight, _| weight.wrapping_mul(Self::BASE));
         Self { hash, weight }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::condition::{Condition, words};
 use super::finding::{Finding, Outcome};
 use super::kept::Kept;
-use super::observed::Observed;
+use super::observed::{Observed, resulting_name};
 use super::reach::{Arrivals, Reach, Stay};
 use super::walk::Walk;
 use super::way::{Renewal, Way};
@@ -114,7 +114,7 @@ impl Watched {
         for fact in &mut self.facts {
             match &mut fact.machine {
                 Machine::Walk(machine) => machine.see(observed),
-                Machine::Reach(machine) => machine.see(observed),
+                Machine::Reach(machine) => machine.see(entry, observed),
                 Machine::Stay(machine) => machine.see(observed),
                 Machine::Arrivals(machine) => machine.see(entry),
                 Machine::Way(machine) => machine.advance(observed.now, observed),
@@ -242,7 +242,8 @@ impl Watched {
 /// The machines for the parts of a fact that become true.
 fn reached(claim: &Claim, fact: &Fact, window: Window, observed: &Observed) -> Vec<Machine> {
     let Window { begun, used } = window;
-    let within = |own: Option<Period>| own.or(claim.within).unwrap_or(UNSAID_WITHIN).duration();
+    let patience = patience(claim);
+    let within = |own: Option<Period>| own.map_or(patience, Period::duration);
     let stable = claim.stable_for.map(Period::duration);
     let reach = |condition, own| {
         vec![Machine::Reach(Reach::new(condition, within(own), stable, begun, observed))]
@@ -296,7 +297,7 @@ fn reached(claim: &Claim, fact: &Fact, window: Window, observed: &Observed) -> V
         },
         Fact::Applications(fact) => {
             let named = |names: &[String]| {
-                names.iter().map(|name| observed.resulting_name(name)).collect::<Vec<_>>()
+                names.iter().map(|name| resulting_name(name)).collect::<Vec<_>>()
             };
             let conditions = [
                 fact.exactly.as_ref().map(|names| Condition::Exactly(named(names))),
@@ -315,4 +316,26 @@ fn reached(claim: &Claim, fact: &Fact, window: Window, observed: &Observed) -> V
             Vec::new()
         }
     }
+}
+
+/// How long facts without a time of their own may take: as long as the claim says; else as long as
+/// the facts beside them may, since all are true at once in the end.
+fn patience(claim: &Claim) -> Duration {
+    if let Some(within) = claim.within {
+        return within.duration();
+    }
+    let own = |fact: &Fact| match fact {
+        Fact::Transitions(list) => list
+            .iter()
+            .map(|transition| transition.within.unwrap_or(UNSAID_WITHIN).duration())
+            .sum(),
+        Fact::State(StateFact::StaysIn { duration, .. }) => duration.duration(),
+        Fact::Requests(fact) => fact.within.map_or(Duration::ZERO, Period::duration),
+        Fact::Secrets(fact) => fact.within.map_or(Duration::ZERO, Period::duration),
+        Fact::Applications(fact) => fact.within.map_or(Duration::ZERO, Period::duration),
+        Fact::RuntimeLabels(fact) => fact.within.map_or(Duration::ZERO, Period::duration),
+        _ => Duration::ZERO,
+    };
+    let longest = claim.facts.iter().map(|fact| own(&fact.value)).max().unwrap_or_default();
+    longest.max(UNSAID_WITHIN.duration())
 }

@@ -1,6 +1,7 @@
 //! What can be read off the picture of the world at any time: true or false now.
 
 use super::observed::Observed;
+use crate::journal::Event;
 use crate::scenario::words::{
     CertificateWord, Flag, FlagState, OneOrMore, Operation, Origin, Place, Presence, SecretWord,
     State, listed,
@@ -75,6 +76,23 @@ impl Condition {
             Self::Fired(ids) => {
                 ids.iter().all(|id| observed.faults.get(id).is_some_and(|fault| fault.fired > 0))
             }
+        }
+    }
+
+    /// Whether an event can make it true or false; looking at each would cost more than the run.
+    pub(super) fn concerns(&self, event: &Event) -> bool {
+        let revised =
+            |kind: &str| matches!(event, Event::Revision(revision) if revision.object.kind == kind);
+        match self {
+            Self::State(_) | Self::Errors { .. } | Self::Flags(_) => revised("CompassConnection"),
+            Self::Exactly(_) | Self::Include(_) | Self::Count(_) => revised("Application"),
+            Self::Secrets(_) => revised("Secret"),
+            Self::Issued(_) => matches!(event, Event::Certificate(_)),
+            Self::SameIn(..) => {
+                matches!(event, Event::Revision(_) | Event::Request(_) | Event::Certificate(_))
+            }
+            Self::Labels(_) => matches!(event, Event::Landscape(_)),
+            Self::Fired(_) => matches!(event, Event::Fault(_)),
         }
     }
 

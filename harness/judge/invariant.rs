@@ -9,7 +9,7 @@ use super::finding::Finding;
 use super::observed::{Observed, describes};
 use super::schema;
 use super::writers::AgentWrite;
-use crate::journal::{Entry, Event, Identity, Peer, Revision};
+use crate::journal::{Entry, Event, Identity, Revision};
 use crate::scenario::catalogue;
 use crate::scenario::words::{Flag, State};
 
@@ -25,7 +25,8 @@ pub(super) struct Invariants {
     /// Whether there was anything to judge.
     pub judged: bool,
     certificate: CertificateWatch,
-    rewrites: Rewrites,
+    /// STAT-11: the agent's last write told nothing but the time of its call to the Connector.
+    told_sync_only: bool,
     /// The entry of the last transition to `Connected`.
     connected: Option<u64>,
     /// The entry of the last establishing: a certificate for a token.
@@ -46,14 +47,6 @@ struct CertificateWatch {
     taken_away: bool,
 }
 
-/// What STAT-11 remembers.
-#[derive(Debug, Default)]
-struct Rewrites {
-    /// The question to the Director with which the round began.
-    began: u64,
-    in_this_round: u32,
-}
-
 impl Invariants {
     /// Takes in an entry; `before` is the CompassConnection before it, `observed` the picture after.
     pub(super) fn see(
@@ -65,11 +58,6 @@ impl Invariants {
         match &entry.event {
             Event::Revision(revision) => self.see_revision(revision, before, observed),
             Event::Request(request) => {
-                if request.peer == Peer::Director
-                    && request.operations.iter().any(|field| field == "applicationsForRuntime")
-                {
-                    self.rewrites = Rewrites { began: entry.seq, in_this_round: 0 };
-                }
                 if let Identity::Certificate { number } = request.identity {
                     self.check_shown(number, observed);
                 }
@@ -254,14 +242,15 @@ impl Invariants {
         if let Some(words) = rules::writes_only_its_own(before, after) {
             self.broken("STAT-10", words, observed);
         }
-        // One from the round before may become known only now.
-        if write.asked.seq > self.rewrites.began && rules::says_nothing_new(before, after) {
-            self.rewrites.in_this_round += 1;
-            if self.rewrites.in_this_round > 1 {
-                let count = self.rewrites.in_this_round;
-                self.broken("STAT-11", format!("{count} writes in one unchanged round"), observed);
-            }
+        // Rounds differ in both times, failed ones in one; only a round that is written down in two
+        // goes changes first the one and then the other.
+        let same = rules::says_nothing_new(before, after);
+        let sync_differs = rules::differs(before, after, "/status/connectionStatus/lastSync");
+        let attempt_differs = attempt(before) != attempt(after);
+        if same && attempt_differs && !sync_differs && self.told_sync_only {
+            self.broken("STAT-11", "two writes in one unchanged round".into(), observed);
         }
+        self.told_sync_only = same && sync_differs && !attempt_differs;
     }
 
     fn broken(&mut self, id: &'static str, words: String, observed: &Observed) {

@@ -97,6 +97,9 @@ fn identity(identity: &Identity) -> String {
             format!(" with a token that is refused ({reason})")
         }
         Identity::Certificate { number } => format!(" with certificate {number}"),
+        Identity::Administrator => " as an administrator".into(),
+        Identity::Bearer { client_id: Some(id) } => format!(" with a bearer token of `{id}`"),
+        Identity::Bearer { client_id: None } => " with a bearer token that is not good".into(),
         Identity::RefusedCertificate { reason, .. } => {
             format!(" with a certificate that is refused ({reason})")
         }

@@ -50,6 +50,8 @@ pub struct Observed {
     pub starts: u32,
     /// Ends of the agent that nobody asked for.
     pub unplanned_ends: u32,
+    /// How its last run ended, when that was such an end.
+    pub ended_by_itself: Option<String>,
     /// Why the record may have holes.
     pub lost: Option<String>,
     /// When the moments of the language came.
@@ -64,8 +66,6 @@ pub struct Observed {
     pub agent_asked: Option<u64>,
     /// Number of revisions of the CompassConnection.
     pub revisions: u64,
-    /// Whether the Director says that names are normalised already (label `isNormalized`).
-    pub names_are_normalised: bool,
     fingerprints: BTreeMap<String, u32>,
     signing: BTreeMap<u32, Duration>,
     fetching: BTreeSet<u64>,
@@ -160,6 +160,7 @@ impl Observed {
             labels: BTreeSet::new(),
             starts: 0,
             unplanned_ends: 0,
+            ended_by_itself: None,
             lost: None,
             moments: BTreeMap::new(),
             fetched: None,
@@ -167,7 +168,6 @@ impl Observed {
             by_agent: false,
             agent_asked: None,
             revisions: 0,
-            names_are_normalised: false,
             fingerprints: BTreeMap::new(),
             signing: BTreeMap::new(),
             fetching: BTreeSet::new(),
@@ -195,15 +195,21 @@ impl Observed {
             Event::Fault(event) => self.see_fault(entry, event),
             Event::Token(event) => self.see_token(entry, event),
             Event::Certificate(event) => self.see_certificate(entry, event),
-            Event::Landscape(LandscapeEvent::RuntimeLabel { key, value }) => {
+            Event::Landscape(LandscapeEvent::RuntimeLabel { key, .. }) => {
                 self.labels.insert(key.clone());
-                if key == "isNormalized" {
-                    // Only the text counts, not the truth value (APP-01).
-                    self.names_are_normalised = value == "true";
-                }
             }
-            Event::Agent(AgentEvent::Started { number, .. }) => self.starts = *number,
-            Event::Agent(AgentEvent::Exited { planned: false, .. }) => self.unplanned_ends += 1,
+            Event::Agent(AgentEvent::Started { number, .. }) => {
+                self.starts = *number;
+                self.ended_by_itself = None;
+            }
+            Event::Agent(AgentEvent::Exited { code, signal, planned: false }) => {
+                self.unplanned_ends += 1;
+                self.ended_by_itself = Some(match (code, signal) {
+                    (Some(code), _) => format!("exit code {code}"),
+                    (None, Some(signal)) => format!("signal {signal}"),
+                    (None, None) => "unknown cause".into(),
+                });
+            }
             Event::Recorder(RecorderEvent::Lost { reason }) => {
                 self.lost.get_or_insert_with(|| reason.clone());
             }
@@ -250,16 +256,6 @@ impl Observed {
         let reported = self.connection.as_ref().and_then(Connection::certificate);
         let issued = self.certificates.get(&number);
         issued.zip(reported).is_some_and(|(issued, reported)| describes(reported, &issued.facts))
-    }
-
-    /// The name in the cluster of an application of the Director (APP-01).
-    #[must_use]
-    pub fn resulting_name(&self, name: &str) -> String {
-        let normalised = normalise(name);
-        if normalised == name && name.starts_with("mp-") {
-            return normalised;
-        }
-        normalise(&format!("mp-{name}"))
     }
 
     /// The last telling entries, the newest last.
@@ -470,21 +466,31 @@ impl Observed {
     }
 }
 
-/// Lower case, every other character a dash, no two dashes in a row and none at the end.
+/// The name in the cluster of an application of the Director (APP-01): `mp-`, lower case, every
+/// other character a dash, no two dashes in a row and none at the end.
+///
+/// Either the Director writes it so or the agent does, whatever the label `isNormalized` says.
+pub(super) fn resulting_name(name: &str) -> String {
+    let normal = normalise(name);
+    if normal == name && name.starts_with("mp-") {
+        return normal;
+    }
+    normalise(&format!("mp-{name}"))
+}
+
 fn normalise(name: &str) -> String {
-    let mut normalised = String::with_capacity(name.len());
+    let mut normal = String::with_capacity(name.len());
     for letter in name.to_lowercase().chars() {
-        let keeps = letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        if keeps {
-            normalised.push(letter);
-        } else if !normalised.ends_with('-') {
-            normalised.push('-');
+        if letter.is_ascii_lowercase() || letter.is_ascii_digit() {
+            normal.push(letter);
+        } else if !normal.ends_with('-') {
+            normal.push('-');
         }
     }
-    if normalised.ends_with('-') {
-        normalised.pop();
+    if normal.ends_with('-') {
+        normal.pop();
     }
-    normalised
+    normal
 }
 
 /// The number of the first certificate in a Secret that we issued.

@@ -62,9 +62,11 @@ impl Reach {
         reach
     }
 
-    pub(super) fn see(&mut self, observed: &Observed) {
-        if self.broken.is_none() {
+    pub(super) fn see(&mut self, entry: &Entry, observed: &Observed) {
+        if self.broken.is_none() && self.condition.concerns(&entry.event) {
             self.look(observed.now, observed);
+        } else {
+            (self.now, self.seq) = (observed.now, observed.seq);
         }
     }
 

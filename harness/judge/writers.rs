@@ -36,6 +36,9 @@ pub struct Asked {
     pub fetched: Option<u64>,
 }
 
+/// An object before and after a revision.
+type BeforeAndAfter = (Option<Arc<Value>>, Option<Arc<Value>>);
+
 /// The fold that finds the writers.
 #[derive(Debug, Default)]
 pub struct Writers {
@@ -44,7 +47,7 @@ pub struct Writers {
     /// Versions that the agent was told and that were not seen yet.
     promised: VecDeque<(String, Asked)>,
     /// Revisions of the last time, by version.
-    unclaimed: BTreeMap<String, (Option<Arc<Value>>, Option<Arc<Value>>)>,
+    unclaimed: BTreeMap<String, BeforeAndAfter>,
     order: VecDeque<String>,
     /// Revisions whose writer became known, until they are taken.
     known: Vec<AgentWrite>,

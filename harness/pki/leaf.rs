@@ -207,7 +207,7 @@ fn is_printable(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte)
 }
 
-fn write_extension(
+pub(super) fn write_extension(
     writer: DERWriter<'_>,
     oid: &[u64],
     critical: bool,
@@ -223,7 +223,7 @@ fn write_extension(
 }
 
 /// Until 2049 a time has two digits for the year (RFC 5280, 4.1.2.5).
-fn write_time(writer: DERWriter<'_>, time: Timestamp) {
+pub(super) fn write_time(writer: DERWriter<'_>, time: Timestamp) {
     let year = time.to_zoned_datetime(jiff::tz::TimeZone::UTC).year();
     let time = system_time(time).into();
     if (1950..2050).contains(&year) {

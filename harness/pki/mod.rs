@@ -2,12 +2,14 @@
 
 mod authority;
 mod csr;
+mod external;
 mod facts;
 mod leaf;
 mod server;
 
 pub use authority::{Authority, AuthorityError, CertificateTerms, SignedCertificate};
 pub use csr::{ExpectedSubject, SigningError};
+pub use external::{ClientIdentity, ExternalAuthority};
 pub use facts::{
     FactsError, certificate_facts, certificates_in, fingerprint, pem_of, private_key_of,
 };

@@ -70,10 +70,9 @@ fn judged(text: &mut String, finished: &Finished, verdict: &Verdict) {
 
 fn found(text: &mut String, finished: &Finished, finding: &Finding) {
     let scenario = &finished.scenario;
-    let place = finding.span.map_or_else(
-        || scenario.path.display().to_string(),
-        |span| scenario.place(span),
-    );
+    let place = finding
+        .span
+        .map_or_else(|| scenario.path.display().to_string(), |span| scenario.place(span));
     let step = finding.step.map_or_else(String::new, |step| format!("step {}: ", step + 1));
     let claim = finding.claim.as_str();
     let name = finding.requirement.as_ref().map_or(claim, |requirement| requirement);
@@ -97,7 +96,11 @@ fn compared(text: &mut String, comparison: Option<&Comparison>, finished: &Finis
         Some(Comparison::Changed(difference)) => {
             indented(text, 2, "the snapshot has changed (- kept, + seen):");
             indented(text, 4, &difference.to_string());
-            let _ = writeln!(text, "  to take it: cargo insta review, or {} --snapshots record", finished.again);
+            let _ = writeln!(
+                text,
+                "  to take it: cargo insta review, or {} --snapshots record",
+                finished.again
+            );
         }
         Some(Comparison::Recorded) => indented(text, 2, "the snapshot was recorded; read it"),
         Some(Comparison::Same) | None => {}

@@ -150,6 +150,9 @@ impl Told {
                 format!("by {}, refused: {reason}", self.token(*number))
             }
             Identity::Certificate { number } => format!("by certificate {number}"),
+            Identity::Administrator => "by an administrator".into(),
+            Identity::Bearer { client_id: Some(_) } => "with a bearer token".into(),
+            Identity::Bearer { client_id: None } => "with a bearer token that is not good".into(),
             Identity::RefusedCertificate { reason, .. } => {
                 format!("by certificate, refused: {reason}")
             }

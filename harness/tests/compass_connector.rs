@@ -291,12 +291,23 @@ async fn ones_own_mocks_go_before_the_real_behaviour() {
 #[tokio::test]
 async fn the_servers_say_that_they_are_well() {
     let world = world("{}").await;
-    for server in [world.compass.connector(), world.compass.director()] {
-        let answer = reqwest::get(format!("{}/healthz", server.uri())).await.expect("an answer");
+    for server in ["connector", "director", "hydrators"] {
+        let url = format!("{}/{server}/healthz", world.compass.url());
+        let answer = reqwest::get(url).await.expect("an answer");
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.text().await.expect("a body"), "ok");
-        // What did not come through the edge is nobody's.
-        let request = reqwest::Client::new().post(format!("{}/graphql", server.uri())).body("{}");
+    }
+    // What did not come through the edge is nobody's, whatever it says of itself.
+    for server in ["connector", "director"] {
+        let request = reqwest::Client::new()
+            .post(format!("{}/{server}/graphql", world.compass.url()))
+            .header("Content-Type", "application/json")
+            .header("Client-Id-From-Token", world.compass.landscape().runtime_id().to_string())
+            .header(
+                "Harness-Caller",
+                "{\"identity\":{\"is\":\"administrator\"},\"flow\":\"externalCertificate\",\"consumer\":\"administrator\",\"tenant\":\"t\",\"foreignTenant\":null}",
+            )
+            .body(json!({"query": CONFIGURATION}).to_string());
         assert_eq!(request.send().await.expect("an answer").status(), 400);
     }
 }

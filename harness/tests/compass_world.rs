@@ -102,7 +102,7 @@ impl World {
         let incoming = Incoming { certificate, parts: &parts, body: &body };
         let subject = reception.describe(incoming);
         match reception.admit(incoming, &subject) {
-            Admission::Answer(answer) => Seen {
+            Admission::Answer(answer) | Admission::Reply(answer) => Seen {
                 status: answer.status().as_u16(),
                 text: String::from_utf8_lossy(answer.body()).into_owned(),
                 subject,
@@ -228,6 +228,7 @@ pub(crate) fn shown(result: &Value, configuration: &Value) -> ClientCertificate 
         common_name: subject.last().expect("a common name").1.clone(),
         not_after: facts.not_after,
         chain_length: 2,
+        subject: subject.iter().map(|(key, value)| format!("{key}={value}")).collect(),
     }
 }
 

@@ -39,7 +39,9 @@ fn table() -> Table {
         let (names, knows) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
         let knows = match knows.trim() {
             "the rest" => parts(),
-            "all of these but `report`" => &parts() - &BTreeSet::from(["report".into(), "cli".into()]),
+            "all of these but `report`" => {
+                &parts() - &BTreeSet::from(["report".into(), "cli".into()])
+            }
             knows => words(knows),
         };
         for name in words(names) {

@@ -26,7 +26,12 @@ fn main() {
 }
 
 fn installed(program: &str) -> bool {
-    Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    Command::new(program)
+        .arg("version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 const CONFIGURATION: &str = "query { result: configuration() { token { token } \
@@ -87,14 +92,20 @@ impl Walk {
         let output = self.curl(url, &body, more);
         assert!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
-        let (body, status) = text.rsplit_once('\n').expect("the status stands on a line of its own");
+        let (body, status) =
+            text.rsplit_once('\n').expect("the status stands on a line of its own");
         Answered { status: status.into(), body: body.into() }
     }
 
     fn curl(&self, url: &str, body: &str, more: &[&str]) -> Output {
         Command::new("curl")
             .args(["--silent", "--show-error", "--max-time", "30", "--cacert", self.told("caFile")])
-            .args(["--header", "Content-Type: application/json; charset=utf-8", "--data-binary", body])
+            .args([
+                "--header",
+                "Content-Type: application/json; charset=utf-8",
+                "--data-binary",
+                body,
+            ])
             .args(["--write-out", "\n%{http_code}"])
             .args(more)
             .arg(url)
@@ -117,8 +128,18 @@ impl Walk {
         let (key, csr) = (self.file(&format!("{name}.key")), self.file(&format!("{name}.csr")));
         let subject = format!("/{}", subject.replace(',', "/"));
         Self::openssl(&[
-            "req", "-new", "-newkey", "rsa:4096", "-nodes", "-sha256", "-subj", &subject, "-keyout",
-            text(&key), "-out", text(&csr),
+            "req",
+            "-new",
+            "-newkey",
+            "rsa:4096",
+            "-nodes",
+            "-sha256",
+            "-subj",
+            &subject,
+            "-keyout",
+            text(&key),
+            "-out",
+            text(&csr),
         ]);
         let pem = std::fs::read(&csr).expect("openssl wrote a CSR");
         format!(
@@ -153,10 +174,15 @@ impl Walk {
         let configured = self.post(&connector, CONFIGURATION, &["--header", &first]);
         assert_eq!(configured.status, "200", "{}", configured.body);
         let configured = configured.json()["data"]["result"].clone();
-        let subject = configured["certificateSigningRequestInfo"]["subject"].as_str().expect("a subject");
+        let subject =
+            configured["certificateSigningRequestInfo"]["subject"].as_str().expect("a subject");
         assert!(subject.starts_with("O=") && subject.contains(",CN="), "{subject}");
         let again = self.post(&connector, CONFIGURATION, &["--header", &first]);
-        assert_eq!((again.status.as_str(), again.body.as_str()), ("400", ""), "a token is good once");
+        assert_eq!(
+            (again.status.as_str(), again.body.as_str()),
+            ("400", ""),
+            "a token is good once"
+        );
 
         // CSR and certificate, with the token that the configuration brought.
         let second = token(configured["token"]["token"].as_str().expect("a token"));
@@ -167,7 +193,9 @@ impl Walk {
         let (leaf, ca) = (self.file("one.crt"), self.file("one.ca"));
         Self::openssl(&["verify", "-purpose", "sslclient", "-CAfile", text(&ca), text(&leaf)]);
         let shown = Self::openssl(&["x509", "-noout", "-text", "-in", text(&leaf)]);
-        for expected in ["Serial Number: 2 (0x2)", "TLS Web Client Authentication", "Digital Signature"] {
+        for expected in
+            ["Serial Number: 2 (0x2)", "TLS Web Client Authentication", "Digital Signature"]
+        {
             assert!(shown.contains(expected), "no `{expected}` in {shown}");
         }
         assert!(!shown.contains("CA:"), "a leaf has no basic constraints: {shown}");

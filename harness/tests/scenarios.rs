@@ -49,7 +49,11 @@ fn trial(scenario: Scenario, runtime: &Arc<Runtime>, run: &Arc<Run>) -> Trial {
             Word::Pass => Ok(()),
             word => {
                 let details = console::details(&finished);
-                Err(Failed::from(format!("{} {}\n{details}", word.text(), console::line(&finished))))
+                Err(Failed::from(format!(
+                    "{} {}\n{details}",
+                    word.text(),
+                    console::line(&finished)
+                )))
             }
         }
     };

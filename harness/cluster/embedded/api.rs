@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::watch as signal;
 
 use super::custom::Versions;
-use super::kinds::{Resource, builtin, builtins};
+use super::kinds::{Resource, builtins};
 use super::negotiate::{self, Accepted};
 use super::output::{self, Answer};
 use super::rbac::{self, Attributes};
@@ -19,7 +19,10 @@ use super::route::{self, Nowhere, ResourcePath, Route};
 use super::status::Status;
 use super::store::Store;
 use super::tokens::Signer;
-use super::{auth, create, delete, discovery, list, meta, openapi, patching, reviews, scale, update, watch};
+use super::{
+    auth, create, delete, discovery, furnish, list, openapi, patching, reviews, scale, update,
+    watch,
+};
 
 /// One server, without its sockets.
 pub(super) struct Api {
@@ -48,57 +51,8 @@ impl Api {
             address,
             stop: signal::Sender::new(false),
         };
-        api.furnish();
+        furnish::furnish(&api.store);
         api
-    }
-
-    /// Namespaces and roles that are there from the start.
-    fn furnish(&self) {
-        let writer = self.store.write();
-        for resource in builtins().resources.values().flat_map(BTreeMap::values) {
-            if !resource.traits.review {
-                writer.open(&resource.collection);
-            }
-        }
-        let manager = |version: &str, fields: serde_json::Value| {
-            json!([{
-                "manager": "kube-apiserver", "operation": "Update", "apiVersion": version, "time": meta::now(),
-                "fieldsType": "FieldsV1", "fieldsV1": fields,
-            }])
-        };
-        let namespaces = builtin("", "namespaces");
-        for name in ["kube-system", "kube-public", "kube-node-lease", "default"] {
-            let fields = json!({ "f:metadata": { "f:labels": { ".": {}, "f:kubernetes.io/metadata.name": {} } } });
-            let object = json!({
-                "metadata": {
-                    "name": name, "uid": meta::uid(), "creationTimestamp": meta::now(),
-                    "labels": { "kubernetes.io/metadata.name": name }, "managedFields": manager("v1", fields),
-                },
-                "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Active" },
-            });
-            writer.put(&namespaces.collection, name, object);
-        }
-        for (plural, mut object) in rbac::bootstrap() {
-            let resource = builtin("rbac.authorization.k8s.io", plural);
-            let meta = meta::of(&mut object);
-            meta.insert("uid".into(), json!(meta::uid()));
-            meta.insert("creationTimestamp".into(), json!(meta::now()));
-            let own = if plural == "clusterroles" {
-                json!({ "f:rules": {} })
-            } else {
-                json!({ "f:roleRef": {}, "f:subjects": {} })
-            };
-            let mut fields = json!({ "f:metadata": {
-                "f:annotations": { ".": {}, "f:rbac.authorization.kubernetes.io/autoupdate": {} },
-                "f:labels": { ".": {}, "f:kubernetes.io/bootstrapping": {} },
-            } });
-            if let (Some(all), Some(more)) = (fields.as_object_mut(), own.as_object()) {
-                all.extend(more.clone());
-            }
-            meta.insert("managedFields".into(), manager(&resource.api_version(), fields));
-            let name = meta::text(&object, "name").to_owned();
-            writer.put(&resource.collection, &name, object);
-        }
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -171,7 +125,9 @@ where
 {
     let user = match auth::authenticate(api, &incoming.headers, incoming.certificate.as_ref()) {
         Ok(user) => user,
-        Err(status) => return output::failure(&incoming.into_call(User::default(), Bytes::new()), &status),
+        Err(status) => {
+            return output::failure(&incoming.into_call(User::default(), Bytes::new()), &status);
+        }
     };
     let mut call = incoming.into_call(user, Bytes::new());
     let route = route::split(&call.path);
@@ -190,16 +146,21 @@ where
 
 fn authorize(api: &Api, call: &Call, route: &Route) -> Result<(), Status> {
     let attributes = match route {
-        Route::Other(path) => {
-            Attributes { verb: call.method.as_str().to_lowercase(), path: Some(path.clone()), ..Attributes::default() }
-        }
+        Route::Other(path) => Attributes {
+            verb: call.method.as_str().to_lowercase(),
+            path: Some(path.clone()),
+            ..Attributes::default()
+        },
         Route::Resource(path) => Attributes {
             verb: verb(call, path).into(),
             path: None,
             group: path.group.clone(),
             resource: path.plural.clone(),
             subresource: path.subresource.clone(),
-            namespace: if path.plural == "namespaces" && path.group.is_empty() && !path.name.is_empty() {
+            namespace: if path.plural == "namespaces"
+                && path.group.is_empty()
+                && !path.name.is_empty()
+            {
                 path.name.clone()
             } else {
                 path.namespace.clone()
@@ -239,7 +200,11 @@ fn other(api: &Api, call: &Call, full: &str) -> Answer {
             (Some("apis"), Some(group)) => builtins().groups.iter().any(|(name, _)| name == group),
             _ => false,
         };
-        return if builtin_group { output::failure(call, &Status::no_resource()) } else { output::nowhere(call) };
+        return if builtin_group {
+            output::failure(call, &Status::no_resource())
+        } else {
+            output::nowhere(call)
+        };
     }
     if let Some(answer) = discovery::health(call, path) {
         return answer;
@@ -254,7 +219,9 @@ fn other(api: &Api, call: &Call, full: &str) -> Answer {
         ["apis"] => discovery::root(api, call, false),
         ["version"] => discovery::build(call),
         ["api", version] => versioned(api, call, "", version),
-        ["apis", group] => discovery::group(api, call, group).unwrap_or_else(|| output::nowhere(call)),
+        ["apis", group] => {
+            discovery::group(api, call, group).unwrap_or_else(|| output::nowhere(call))
+        }
         ["apis", group, version] => versioned(api, call, group, version),
         ["openapi", "v2"] => openapi::swagger(api, call),
         ["openapi", "v3"] => openapi::index(api, call),
@@ -301,17 +268,26 @@ async fn resource(api: &Arc<Api>, call: &Call, path: &ResourcePath) -> Answer {
     }
 }
 
-async fn serve(api: &Arc<Api>, call: &Call, target: Target, watched: bool) -> Result<Answer, Status> {
+async fn serve(
+    api: &Arc<Api>,
+    call: &Call,
+    target: Target,
+    watched: bool,
+) -> Result<Answer, Status> {
     let resource = Arc::clone(&target.resource);
     check_method(call, &target)?;
     let accepted = negotiate::accepted(call, &resource)?;
     if matches!(target.name.as_str(), "." | "..") {
-        return Err(Status::bad_request(format!("Name parameter invalid: {0:?}: may not be '{0}'", target.name)));
+        return Err(Status::bad_request(format!(
+            "Name parameter invalid: {0:?}: may not be '{0}'",
+            target.name
+        )));
     }
     if !target.subresource.is_empty() {
         return subresource(api, call, &target, accepted);
     }
-    let show = |written: super::write::Written| output::object(call, &resource, accepted, written.code, &written.object);
+    let show =
+        |written: super::write::Written| output::written(call, &resource, accepted, &written);
     match (call.method.as_str(), target.name.is_empty()) {
         ("GET", _) if watched || (target.name.is_empty() && watch::asked(call)) => {
             let stream = watch::open(Arc::clone(api), call, target, accepted).await?;
@@ -373,8 +349,13 @@ fn check_method(call: &Call, target: &Target) -> Result<(), Status> {
     let refused = match (method, named, sub) {
         (_, _, true) => !route::subresource_allows(&target.subresource, verb),
         ("POST", true, _) | ("PUT" | "PATCH", false, _) => true,
-        ("DELETE", false, _) => resource.traits.no_delete_collection || resource.namespaced && target.namespace.is_empty(),
-        ("POST", false, _) => resource.namespaced && target.namespace.is_empty() && !resource.traits.review,
+        ("DELETE", false, _) => {
+            resource.traits.no_delete_collection
+                || resource.namespaced && target.namespace.is_empty()
+        }
+        ("POST", false, _) => {
+            resource.namespaced && target.namespace.is_empty() && !resource.traits.review
+        }
         _ => false,
     };
     if refused { Err(Status::method_not_allowed()) } else { Ok(()) }
@@ -394,7 +375,12 @@ async fn wait_for_version(api: &Api, call: &Call) -> Result<(), Status> {
 }
 
 /// Requests to a subresource.
-fn subresource(api: &Arc<Api>, call: &Call, target: &Target, accepted: Accepted) -> Result<Answer, Status> {
+fn subresource(
+    api: &Arc<Api>,
+    call: &Call,
+    target: &Target,
+    accepted: Accepted,
+) -> Result<Answer, Status> {
     let resource: &Resource = &target.resource;
     let method = call.method.as_str();
     if resource.custom().is_some() {
@@ -411,7 +397,9 @@ fn subresource(api: &Arc<Api>, call: &Call, target: &Target, accepted: Accepted)
         found.ok_or_else(|| Status::not_found(resource, &target.name))
     };
     match (target.subresource.as_str(), method) {
-        ("scale", "GET") => output::object(call, scale::kind(), accepted, 200, &scale::get(api, target)?),
+        ("scale", "GET") => {
+            output::object(call, scale::kind(), accepted, 200, &scale::get(api, target)?)
+        }
         ("scale", "PUT") => {
             let written = scale::update(api, call, target)?;
             output::object(call, scale::kind(), accepted, written.code, &written.object)
@@ -420,15 +408,22 @@ fn subresource(api: &Arc<Api>, call: &Call, target: &Target, accepted: Accepted)
             let written = scale::patch(api, call, target)?;
             output::object(call, scale::kind(), accepted, written.code, &written.object)
         }
-        ("token", "POST") => output::object(call, resource, accepted, 201, &reviews::token(api, call, target)?),
+        ("token", "POST") => {
+            output::object(call, resource, accepted, 201, &reviews::token(api, call, target)?)
+        }
         ("binding", "POST") => {
             let body = super::json::parse(&call.body).map_err(Status::bad_request)?;
-            output::object(call, resource, accepted, 201, &reviews::bind(api, target, &target.name, &body.value)?)
+            output::object(
+                call,
+                resource,
+                accepted,
+                201,
+                &reviews::bind(api, target, &target.name, &body.value)?,
+            )
         }
         ("eviction", "POST") => {
             stored()?;
-            let object = delete::delete(api, &Call { body: Bytes::new(), ..replica(call) }, target)?;
-            let _ = object;
+            delete::delete(api, &without_body(call), target)?;
             let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
             output::object(call, resource, accepted, 201, &body)
         }
@@ -441,23 +436,22 @@ fn subresource(api: &Arc<Api>, call: &Call, target: &Target, accepted: Accepted)
             output::stored(call, resource, accepted, &*stored()?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "PUT") => {
-            let written = update::update(api, call, target)?;
-            output::object(call, resource, accepted, written.code, &written.object)
+            output::written(call, resource, accepted, &update::update(api, call, target)?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "PATCH") => {
-            let written = patching::patch(api, call, target)?;
-            output::object(call, resource, accepted, written.code, &written.object)
+            output::written(call, resource, accepted, &patching::patch(api, call, target)?)
         }
         _ => {
             stored()?;
-            let text = format!("the server has no {} to give: nothing runs here", target.subresource);
+            let text =
+                format!("the server has no {} to give: nothing runs here", target.subresource);
             Err(Status::internal_error(text))
         }
     }
 }
 
 /// A request like another one, without its body.
-fn replica(call: &Call) -> Call {
+fn without_body(call: &Call) -> Call {
     Call {
         method: call.method.clone(),
         path: call.path.clone(),

@@ -13,11 +13,20 @@ const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 impl User {
     pub(super) fn admin() -> Self {
-        Self { name: "admin".into(), uid: "admin".into(), groups: groups(&["system:masters"]), extra: Vec::new() }
+        Self {
+            name: "admin".into(),
+            uid: "admin".into(),
+            groups: groups(&["system:masters"]),
+            extra: Vec::new(),
+        }
     }
 
     pub(super) fn anonymous() -> Self {
-        Self { name: "system:anonymous".into(), groups: vec![UNAUTHENTICATED.into()], ..Self::default() }
+        Self {
+            name: "system:anonymous".into(),
+            groups: vec![UNAUTHENTICATED.into()],
+            ..Self::default()
+        }
     }
 
     pub(super) fn is_in(&self, group: &str) -> bool {
@@ -28,8 +37,10 @@ impl User {
     pub(super) fn from_certificate(certificate: &[u8]) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         let subject = parsed.subject();
-        let name = subject.iter_common_name().next().and_then(|name| name.as_str().ok())?.to_owned();
-        let organizations: Vec<&str> = subject.iter_organization().filter_map(|o| o.as_str().ok()).collect();
+        let name =
+            subject.iter_common_name().next().and_then(|name| name.as_str().ok())?.to_owned();
+        let organizations: Vec<&str> =
+            subject.iter_organization().filter_map(|o| o.as_str().ok()).collect();
         Some(Self { name, groups: groups(&organizations), ..Self::default() })
     }
 }
@@ -39,11 +50,21 @@ fn groups(own: &[&str]) -> Vec<String> {
 }
 
 /// Finds the user of a request.
-pub(super) fn authenticate(api: &Api, headers: &HeaderMap, certificate: Option<&User>) -> Result<User, Status> {
-    let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let bearer = header.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).map(|_| header[7..].trim());
+pub(super) fn authenticate(
+    api: &Api,
+    headers: &HeaderMap,
+    certificate: Option<&User>,
+) -> Result<User, Status> {
+    let header =
+        headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let bearer = header
+        .get(..7)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("bearer "))
+        .map(|_| header[7..].trim());
     let user = match (bearer, certificate) {
-        (Some(token), _) if !token.is_empty() => of_token(api, token).ok_or_else(Status::unauthorized)?,
+        (Some(token), _) if !token.is_empty() => {
+            of_token(api, token).ok_or_else(Status::unauthorized)?
+        }
         (_, Some(user)) => user.clone(),
         _ => User::anonymous(),
     };
@@ -64,8 +85,12 @@ pub(super) fn of_claims(claims: &Value) -> User {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let own = &claims["kubernetes.io"];
     let namespace = text(&own["namespace"]);
-    let name = format!("system:serviceaccount:{namespace}:{}", text(&own["serviceaccount"]["name"]));
-    let mut extra = vec![("authentication.kubernetes.io/credential-id".to_owned(), vec![format!("JTI={}", text(&claims["jti"]))])];
+    let name =
+        format!("system:serviceaccount:{namespace}:{}", text(&own["serviceaccount"]["name"]));
+    let mut extra = vec![(
+        "authentication.kubernetes.io/credential-id".to_owned(),
+        vec![format!("JTI={}", text(&claims["jti"]))],
+    )];
     if let Some(pod) = own["pod"]["name"].as_str() {
         extra.push(("authentication.kubernetes.io/pod-name".into(), vec![pod.to_owned()]));
         extra.push(("authentication.kubernetes.io/pod-uid".into(), vec![text(&own["pod"]["uid"])]));
@@ -81,9 +106,15 @@ pub(super) fn of_claims(claims: &Value) -> User {
 
 fn impersonate(api: &Api, user: User, headers: &HeaderMap) -> Result<User, Status> {
     let all = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .map(str::to_owned)
+            .collect()
     };
-    let (name, uid, asked) = (all("impersonate-user"), all("impersonate-uid"), all("impersonate-group"));
+    let (name, uid, asked) =
+        (all("impersonate-user"), all("impersonate-uid"), all("impersonate-group"));
     let Some(name) = name.first().filter(|name| !name.is_empty()) else {
         if asked.is_empty() && uid.is_empty() {
             return Ok(user);
@@ -101,7 +132,8 @@ fn impersonate(api: &Api, user: User, headers: &HeaderMap) -> Result<User, Statu
         && let Some(rest) = name.strip_prefix("system:serviceaccount:")
         && let Some((namespace, _)) = rest.split_once(':')
     {
-        groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
+        groups =
+            vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
     }
     let own = if name == "system:anonymous" { UNAUTHENTICATED } else { AUTHENTICATED };
     if !groups.iter().any(|group| group == AUTHENTICATED || group == UNAUTHENTICATED) {

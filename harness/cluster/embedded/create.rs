@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::builtin;
 use super::decode;
+use super::escalation;
 use super::fields;
 use super::meta;
 use super::request::{Call, Target, WriteOptions, key};
@@ -24,6 +25,7 @@ pub(super) fn create(api: &Api, call: &Call, target: &Target) -> Result<Written,
     for key in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
         meta::of(&mut object).remove(key);
     }
+    escalation::check(api, &call.user, &target.resource, &object)?;
     let author = write::author(call, target);
     let node = write::node(&target.resource);
     fields::update(node, &write::empty(&target.resource), &mut object, &author, true);
@@ -88,8 +90,7 @@ pub(super) fn store_new(
         return Err(Status::already_exists(resource, &name, terminating));
     }
     if dry_run {
-        return Ok(Written { code: 201, object });
+        return Ok(Written::unstored(201, object));
     }
-    let stored = write::put(writer, resource, &key(&target.namespace, &name), object);
-    Ok(Written { code: 201, object: write::load(resource, &stored) })
+    Ok(write::put(writer, resource, &key(&target.namespace, &name), object, 201))
 }

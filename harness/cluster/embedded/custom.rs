@@ -12,8 +12,6 @@ use super::typed::Node;
 /// One served version of a CustomResourceDefinition.
 #[derive(Debug)]
 pub(super) struct Custom {
-    /// `widgets.example.com`.
-    pub(super) definition: String,
     pub(super) schema: Schema,
     /// `openAPIV3Schema` as it was given.
     pub(super) document: Value,
@@ -59,7 +57,13 @@ pub(super) fn resources(definition: &Value) -> Vec<Resource> {
     let names = &definition["status"]["acceptedNames"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let words = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let (group, plural) = (text(&spec["group"]), text(&names["plural"]));
     let collection: Arc<str> = format!("{group}/{plural}").into();
@@ -99,7 +103,9 @@ fn read_version(definition: &Value, version: &Value, kind: &str) -> Custom {
     let schema = Schema::read(&document);
     let node = Arc::new(schema.root_node());
     let path = |value: &Value| {
-        value.as_str().map(|text| text.trim_start_matches('.').split('.').map(str::to_owned).collect::<Vec<_>>())
+        value.as_str().map(|text| {
+            text.trim_start_matches('.').split('.').map(str::to_owned).collect::<Vec<_>>()
+        })
     };
     let scale = version["subresources"].get("scale").map(|scale| Scale {
         spec: path(&scale["specReplicasPath"]).unwrap_or_default(),
@@ -115,7 +121,6 @@ fn read_version(definition: &Value, version: &Value, kind: &str) -> Custom {
     });
     let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
     Custom {
-        definition: definition["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
         schema,
         document,
         node,
@@ -127,7 +132,9 @@ fn read_version(definition: &Value, version: &Value, kind: &str) -> Custom {
             .map(|path| path.trim_start_matches('.').to_owned())
             .collect(),
         warning,
-        terminating: conditions.into_iter().any(|c| c["type"] == "Terminating" && c["status"] == "True"),
+        terminating: conditions
+            .into_iter()
+            .any(|c| c["type"] == "Terminating" && c["status"] == "True"),
         fill_on_read: definition["metadata"]["generation"].as_i64().unwrap_or(1) > 1,
     }
 }

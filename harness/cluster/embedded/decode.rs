@@ -11,27 +11,36 @@ use super::schema;
 use super::status::{Cause, Status};
 use super::typed;
 
-const TYPE_META: &str =
-    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+const TYPE_META: &str = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
 
 /// Reads the body of a POST or PUT.
-pub(super) fn body(call: &Call, resource: &Resource, strictness: Strictness) -> Result<Value, Status> {
+pub(super) fn body(
+    call: &Call,
+    resource: &Resource,
+    strictness: Strictness,
+) -> Result<Value, Status> {
     let unrecognized = |problem: &str| {
         let body = summary(&call.body);
         let kind = &resource.kind;
-        Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {problem} ({body})"))
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {problem} ({body})"
+        ))
     };
     let format = body_format(call)?;
     let mut parsed = match format {
-        Format::Json => {
-            parse(&call.body).map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}")))?
-        }
-        Format::Yaml => parse_yaml(&call.body)
-            .map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}")))?,
+        Format::Json => parse(&call.body).map_err(|error| {
+            unrecognized(&format!("couldn't get version/kind; json parse error: {error}"))
+        })?,
+        Format::Yaml => parse_yaml(&call.body).map_err(|error| {
+            unrecognized(&format!("couldn't get version/kind; json parse error: {error}"))
+        })?,
         Format::Protobuf if resource.custom().is_some() => {
             return Err(Status::unsupported_media("application/json, application/yaml"));
         }
-        Format::Protobuf => Parsed { value: protobuf(&call.body, resource).map_err(|e| unrecognized(&e))?, duplicates: Vec::new() },
+        Format::Protobuf => Parsed {
+            value: protobuf(&call.body, resource).map_err(|e| unrecognized(&e))?,
+            duplicates: Vec::new(),
+        },
     };
     if parsed.value.is_null() && resource.builtin().is_some() {
         parsed.value = json!({});
@@ -55,7 +64,9 @@ pub(super) fn body(call: &Call, resource: &Resource, strictness: Strictness) -> 
     let refuse = |text: String| {
         let version = &resource.version;
         let target = &resource.kind;
-        Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {target}: {text}"))
+        Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {target}: {text}"
+        ))
     };
     normalise(call, resource, parsed, strictness, &refuse)
 }
@@ -66,13 +77,23 @@ enum Refused {
 }
 
 /// Checks `kind` and `apiVersion` of a body.
-fn check_kind(call: &Call, resource: &Resource, object: &Value, strictness: Strictness) -> Result<(), Refused> {
+fn check_kind(
+    call: &Call,
+    resource: &Resource,
+    object: &Value,
+    strictness: Strictness,
+) -> Result<(), Refused> {
     let refuse = |status: Status| Refused::Status(Box::new(status));
     for key in ["kind", "apiVersion"] {
-        if let Some(found) = object.get(key).filter(|value| !value.is_string() && !value.is_null()) {
+        if let Some(found) = object.get(key).filter(|value| !value.is_string() && !value.is_null())
+        {
             let found = if found.is_number() { "number" } else { "object" };
-            let text = format!("json: cannot unmarshal {found} into Go struct field .{key} of type string");
-            return Err(Refused::Unrecognized(format!("couldn't get version/kind; json parse error: {text}")));
+            let text = format!(
+                "json: cannot unmarshal {found} into Go struct field .{key} of type string"
+            );
+            return Err(Refused::Unrecognized(format!(
+                "couldn't get version/kind; json parse error: {text}"
+            )));
         }
     }
     let kind = object["kind"].as_str().unwrap_or_default();
@@ -105,10 +126,18 @@ fn check_kind(call: &Call, resource: &Resource, object: &Value, strictness: Stri
                 return Ok(());
             }
             let (group, short) = version_given.split_once('/').unwrap_or(("", version_given));
-            let known = typed::find(&super::kinds::type_name(group, short, kind_given.trim_end_matches("List"))).is_some();
+            let known = typed::find(&super::kinds::type_name(
+                group,
+                short,
+                kind_given.trim_end_matches("List"),
+            ))
+            .is_some();
             let text = if known {
                 let own = go_package(&resource.group);
-                format!("converting ({short}.{kind_given}) to ({own}.{}): unknown conversion", resource.kind)
+                format!(
+                    "converting ({short}.{kind_given}) to ({own}.{}): unknown conversion",
+                    resource.kind
+                )
             } else {
                 format!(
                     "no kind \"{kind_given}\" is registered for version \"{version_given}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
@@ -144,7 +173,9 @@ pub(super) fn normalise(
             decoded.value
         }
         Source::Custom(custom) => {
-            let Value::Object(mut object) = parsed.value else { return Err(refuse("not an object".into())) };
+            let Value::Object(mut object) = parsed.value else {
+                return Err(refuse("not an object".into()));
+            };
             let meta = object.remove("metadata").unwrap_or_else(|| json!({}));
             let meta = metadata(&meta, &mut unknown).map_err(refuse)?;
             object.insert("metadata".into(), meta);
@@ -152,17 +183,26 @@ pub(super) fn normalise(
             Value::Object(object)
         }
     };
-    let mut problems: Vec<String> = parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    let mut problems: Vec<String> =
+        parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
     unknown.sort();
     problems.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
     match strictness {
         Strictness::Ignore => {}
         Strictness::Warn => problems.into_iter().for_each(|problem| call.warn(problem)),
         Strictness::Strict if problems.is_empty() => {}
-        Strictness::Strict => return Err(refuse(format!("strict decoding error: {}", problems.join(", ")))),
+        Strictness::Strict => {
+            return Err(refuse(format!("strict decoding error: {}", problems.join(", "))));
+        }
     }
     if let Some(map) = object.as_object_mut() {
-        map.insert("kind".into(), map.get("kind").filter(|kind| kind.is_string()).cloned().unwrap_or_else(|| json!(resource.kind)));
+        map.insert(
+            "kind".into(),
+            map.get("kind")
+                .filter(|kind| kind.is_string())
+                .cloned()
+                .unwrap_or_else(|| json!(resource.kind)),
+        );
         map.insert("apiVersion".into(), json!(resource.api_version()));
         let meta = map.entry("metadata").or_insert_with(|| json!({}));
         if !meta.is_object() {
@@ -191,7 +231,11 @@ fn metadata(value: &Value, unknown: &mut Vec<String>) -> Result<Value, String> {
 pub(super) fn protobuf(body: &[u8], resource: &Resource) -> Result<Value, String> {
     let t = resource.builtin().ok_or("no protobuf form")?;
     let (api_version, kind, raw) = envelope(body)?;
-    let mut value = if kind == resource.kind || kind.is_empty() { typed::decode_message(t, raw)? } else { json!({}) };
+    let mut value = if kind == resource.kind || kind.is_empty() {
+        typed::decode_message(t, raw)?
+    } else {
+        json!({})
+    };
     if let Some(map) = value.as_object_mut() {
         map.insert("apiVersion".into(), json!(api_version));
         map.insert("kind".into(), json!(kind));

@@ -22,7 +22,8 @@ fn resource() -> &'static Arc<Resource> {
 
 /// Whether writes to this resource need [`settle`] afterwards.
 pub(super) fn concerns(resource: &Resource) -> bool {
-    resource.is(GROUP, "customresourcedefinitions") || resource.custom().is_some_and(|custom| custom.terminating)
+    resource.is(GROUP, "customresourcedefinitions")
+        || resource.custom().is_some_and(|custom| custom.terminating)
 }
 
 /// Puts the finalizer and the condition on a CRD that is being deleted.
@@ -34,7 +35,8 @@ pub(super) fn mark(object: &mut Value) {
     {
         list.push(json!(CLEANUP));
     }
-    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    let message =
+        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
     condition(object, "Terminating", "True", "InstanceDeletionPending", message);
 }
 
@@ -44,7 +46,10 @@ pub(super) fn settle(api: &Api) {
     loop {
         let definitions: Vec<(Arc<str>, Value)> = {
             let state = writer.read();
-            state.range(&resource().collection, "", None).map(|(key, stored)| (Arc::clone(key), stored.value())).collect()
+            state
+                .range(&resource().collection, "", None)
+                .map(|(key, stored)| (Arc::clone(key), stored.value()))
+                .collect()
         };
         let mut changed = false;
         for (key, definition) in &definitions {
@@ -62,7 +67,12 @@ pub(super) fn settle(api: &Api) {
 }
 
 /// Accepts names that nobody else in the group has, and establishes the definition.
-fn establish(writer: &Writer<'_>, key: &str, definition: &Value, all: &[(Arc<str>, Value)]) -> bool {
+fn establish(
+    writer: &Writer<'_>,
+    key: &str,
+    definition: &Value,
+    all: &[(Arc<str>, Value)],
+) -> bool {
     let mut new = definition.clone();
     let (accepted, conflict) = names(definition, all);
     new["status"]["acceptedNames"] = accepted;
@@ -74,9 +84,17 @@ fn establish(writer: &Writer<'_>, key: &str, definition: &Value, all: &[(Arc<str
         }
         Some((reason, message)) => {
             condition(&mut new, "NamesAccepted", "False", reason, &message);
-            let established = conditions(definition).iter().any(|c| c["type"] == "Established" && c["status"] == "True");
+            let established = conditions(definition)
+                .iter()
+                .any(|c| c["type"] == "Established" && c["status"] == "True");
             if !established {
-                condition(&mut new, "Established", "False", "NotAccepted", "not all names are accepted");
+                condition(
+                    &mut new,
+                    "Established",
+                    "False",
+                    "NotAccepted",
+                    "not all names are accepted",
+                );
             }
         }
     }
@@ -105,8 +123,10 @@ fn names(definition: &Value, all: &[(Arc<str>, Value)]) -> (Value, Option<(&'sta
     let mut conflict = None;
     let empty = |value: &Value| value.as_str().is_none_or(str::is_empty);
     let single = [
-        ("plural", &words, "PluralConflict"), ("singular", &words, "SingularConflict"),
-        ("shortNames", &words, "ShortNamesConflict"), ("kind", &kinds, "KindConflict"),
+        ("plural", &words, "PluralConflict"),
+        ("singular", &words, "SingularConflict"),
+        ("shortNames", &words, "ShortNamesConflict"),
+        ("kind", &kinds, "KindConflict"),
         ("listKind", &kinds, "ListKindConflict"),
     ];
     for (key, taken, reason) in single {
@@ -134,7 +154,9 @@ fn take_down(api: &Api, writer: &Writer<'_>, key: &str, definition: &Value) -> b
     if !meta::finalizers(definition).contains(&CLEANUP) {
         return false;
     }
-    let pending = conditions(definition).iter().any(|c| c["type"] == "Terminating" && c["reason"] == "InstanceDeletionPending");
+    let pending = conditions(definition)
+        .iter()
+        .any(|c| c["type"] == "Terminating" && c["reason"] == "InstanceDeletionPending");
     if pending {
         let mut new = definition.clone();
         let message = "CustomResource deletion is in progress";
@@ -143,8 +165,11 @@ fn take_down(api: &Api, writer: &Writer<'_>, key: &str, definition: &Value) -> b
     }
     let instances = custom::resources(definition).into_iter().next().map(Arc::new);
     let left = instances.as_ref().map_or(0, |resource| {
-        let keys: Vec<Arc<str>> =
-            writer.read().range(&resource.collection, "", None).map(|(key, _)| Arc::clone(key)).collect();
+        let keys: Vec<Arc<str>> = writer
+            .read()
+            .range(&resource.collection, "", None)
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
         for key in keys {
             // What is already going stays until its finalizers are gone.
             let _ = delete::remove(api, writer, resource, &key, &Options::default());
@@ -176,16 +201,25 @@ fn take_down(api: &Api, writer: &Writer<'_>, key: &str, definition: &Value) -> b
 /// Serves what is established.
 fn serve(api: &Api, writer: &Writer<'_>) {
     let mut groups: BTreeMap<String, Versions> = BTreeMap::new();
-    let definitions: Vec<Value> =
-        writer.read().range(&resource().collection, "", None).map(|(_, stored)| stored.value()).collect();
+    let definitions: Vec<Value> = writer
+        .read()
+        .range(&resource().collection, "", None)
+        .map(|(_, stored)| stored.value())
+        .collect();
     for definition in &definitions {
-        if !conditions(definition).iter().any(|c| c["type"] == "Established" && c["status"] == "True") {
+        if !conditions(definition)
+            .iter()
+            .any(|c| c["type"] == "Established" && c["status"] == "True")
+        {
             continue;
         }
         for resource in custom::resources(definition) {
             writer.open(&resource.collection);
             let versions = groups.entry(resource.group.clone()).or_default();
-            versions.entry(resource.version.clone()).or_default().insert(resource.plural.clone(), Arc::new(resource));
+            versions
+                .entry(resource.version.clone())
+                .or_default()
+                .insert(resource.plural.clone(), Arc::new(resource));
         }
     }
     api.serve(groups);

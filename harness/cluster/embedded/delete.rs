@@ -33,6 +33,11 @@ impl Options {
     pub(super) fn with_policy(policy: &str) -> Self {
         Self { policy: Some(policy.to_owned()), ..Self::default() }
     }
+
+    /// Deletes one object and none that has taken its name since.
+    pub(super) fn of(policy: &str, uid: &str) -> Self {
+        Self { uid: Some(uid.to_owned()), ..Self::with_policy(policy) }
+    }
 }
 
 /// What became of an object.
@@ -52,17 +57,22 @@ pub(super) fn options(call: &Call) -> Result<Options, Status> {
             Format::Protobuf => {
                 let (_, _, raw) = decode::envelope(&call.body).map_err(Status::bad_request)?;
                 let t = typed::find("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
-                t.map_or(Ok(Value::Null), |t| typed::decode_message(t, raw)).map_err(Status::bad_request)?
+                t.map_or(Ok(Value::Null), |t| typed::decode_message(t, raw))
+                    .map_err(Status::bad_request)?
             }
             Format::Yaml => super::json::parse_yaml(&call.body).map_err(Status::bad_request)?.value,
             Format::Json => {
                 let parsed = parse(&call.body).map_err(|error| {
-                    Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+                    Status::bad_request(format!(
+                        "couldn't get version/kind; json parse error: {error}"
+                    ))
                 })?;
                 parsed.value
             }
         };
-        if let Some(kind) = body["kind"].as_str().filter(|kind| !kind.is_empty() && *kind != "DeleteOptions") {
+        if let Some(kind) =
+            body["kind"].as_str().filter(|kind| !kind.is_empty() && *kind != "DeleteOptions")
+        {
             let version = body["apiVersion"].as_str().unwrap_or_default();
             let scheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
             return Err(Status::bad_request(format!(
@@ -79,8 +89,11 @@ pub(super) fn options(call: &Call) -> Result<Options, Status> {
         body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     };
     options.dry_run = dry_run(&words, &mut causes);
-    options.grace =
-        if from_query { call.query.number("gracePeriodSeconds")? } else { body["gracePeriodSeconds"].as_i64() };
+    options.grace = if from_query {
+        call.query.number("gracePeriodSeconds")?
+    } else {
+        body["gracePeriodSeconds"].as_i64()
+    };
     options.policy = if from_query {
         call.query.get("propagationPolicy").map(str::to_owned)
     } else {
@@ -99,7 +112,9 @@ pub(super) fn options(call: &Call) -> Result<Options, Status> {
             let text = "orphanDependents and deletionPropagation cannot be both set";
             causes.push(Cause::invalid("propagationPolicy", &json!(policy), text));
         }
-        (Some(policy), None) if !matches!(policy.as_str(), "" | "Foreground" | "Background" | "Orphan") => {
+        (Some(policy), None)
+            if !matches!(policy.as_str(), "" | "Foreground" | "Background" | "Orphan") =>
+        {
             let supported = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
             causes.push(Cause::unsupported("propagationPolicy", &json!(policy), &supported));
         }
@@ -116,8 +131,13 @@ pub(super) fn options(call: &Call) -> Result<Options, Status> {
 pub(super) fn delete(api: &Api, call: &Call, target: &Target) -> Result<Value, Status> {
     let mut options = options(call)?;
     let resource = &target.resource;
-    if resource.is("", "namespaces") && matches!(target.name.as_str(), "default" | "kube-system" | "kube-public") {
-        let text = format!("namespaces \"{0}\" is forbidden: this namespace may not be deleted", target.name);
+    if resource.is("", "namespaces")
+        && matches!(target.name.as_str(), "default" | "kube-system" | "kube-public")
+    {
+        let text = format!(
+            "namespaces \"{0}\" is forbidden: this namespace may not be deleted",
+            target.name
+        );
         return Err(Status::forbidden(text, named(&target.name, "", "namespaces")));
     }
     if resource.is("batch", "jobs") && options.policy.is_none() {
@@ -156,7 +176,8 @@ pub(super) fn remove(
     options: &Options,
 ) -> Result<Deleted, Status> {
     let name = key.rsplit('/').next().unwrap_or(key);
-    let stored = writer.get(&resource.collection, key).ok_or_else(|| Status::not_found(resource, name))?;
+    let stored =
+        writer.get(&resource.collection, key).ok_or_else(|| Status::not_found(resource, name))?;
     let old = write::load(resource, &stored);
     check_preconditions(resource, name, &old, &stored, options)?;
     let mut new = old.clone();
@@ -175,11 +196,16 @@ pub(super) fn remove(
     if options.dry_run {
         return Ok(Deleted::Marked(new));
     }
-    let stored = write::put(writer, resource, key, new);
-    Ok(Deleted::Marked(write::load(resource, &stored)))
+    Ok(Deleted::Marked(write::put(writer, resource, key, new, 200).object))
 }
 
-fn check_preconditions(resource: &Resource, name: &str, old: &Value, stored: &Stored, options: &Options) -> Result<(), Status> {
+fn check_preconditions(
+    resource: &Resource,
+    name: &str,
+    old: &Value,
+    stored: &Stored,
+    options: &Options,
+) -> Result<(), Status> {
     let uid = meta::text(old, "uid");
     if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
         let text = format!(
@@ -229,7 +255,9 @@ fn propagate(object: &mut Value, options: &Options) {
 
 /// Whether something keeps the object.
 fn holds(resource: &Resource, object: &Value, options: &Options) -> bool {
-    if !meta::finalizers(object).is_empty() || resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+    if !meta::finalizers(object).is_empty()
+        || resource.is("apiextensions.k8s.io", "customresourcedefinitions")
+    {
         return true;
     }
     if resource.is("", "namespaces") {
@@ -254,8 +282,10 @@ fn grace(resource: &Resource, object: &Value, options: &Options) -> i64 {
 fn mark(resource: &Resource, new: &mut Value, old: &Value, options: &Options) {
     let first = !meta::is_terminating(old);
     let grace = grace(resource, old, options);
-    let plain = resource.is("", "namespaces") || resource.is("apiextensions.k8s.io", "customresourcedefinitions");
-    let shorter = old["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|before| grace < before);
+    let plain = resource.is("", "namespaces")
+        || resource.is("apiextensions.k8s.io", "customresourcedefinitions");
+    let shorter =
+        old["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|before| grace < before);
     if first || shorter {
         let now = Timestamp::now();
         let time = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
@@ -294,11 +324,15 @@ fn last_state(api: &Api, resource: &Resource, mut new: Value, old: &Value) -> Va
 }
 
 /// Deletes everything that a selection matches; answers with the list as it was.
-pub(super) fn delete_collection(api: &Api, call: &Call, target: &Target) -> Result<list::Page, Status> {
+pub(super) fn delete_collection(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+) -> Result<list::Page, Status> {
     let options = options(call)?;
     let selection = Selection::read(call, target)?;
     let writer = api.store().write();
-    let page = list::page(api, call, target, &selection)?;
+    let page = list::page(api, target, &selection)?;
     for item in &page.items {
         remove(api, &writer, &target.resource, &item.key, &options)?;
     }

@@ -30,12 +30,20 @@ fn form(call: &Call) -> Form {
         let parameters: Vec<&str> = parts.collect();
         let aggregated = parameters.contains(&"as=APIGroupDiscoveryList");
         match (media, aggregated) {
-            ("application/json" | "application/vnd.kubernetes.protobuf", true) => {
-                if media == "application/json" && parameters.contains(&"v=v2") && parameters.contains(&"g=apidiscovery.k8s.io") {
-                    return Form::Aggregated;
-                }
+            ("application/json" | "application/vnd.kubernetes.protobuf", true)
+                if media == "application/json"
+                    && parameters.contains(&"v=v2")
+                    && parameters.contains(&"g=apidiscovery.k8s.io") =>
+            {
+                return Form::Aggregated;
             }
-            ("*/*" | "application/json" | "application/yaml" | "application/vnd.kubernetes.protobuf", false) => {
+            (
+                "*/*"
+                | "application/json"
+                | "application/yaml"
+                | "application/vnd.kubernetes.protobuf",
+                false,
+            ) => {
                 return Form::Legacy;
             }
             _ => {}
@@ -58,8 +66,13 @@ pub(super) fn root(api: &Api, call: &Call, core: bool) -> Answer {
             output::untyped(call, 200, &body)
         }
         Form::Legacy => {
-            let groups: Vec<Value> = groups(api).iter().map(|(name, versions)| legacy_group(name, versions)).collect();
-            output::untyped(call, 200, &json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
+            let groups: Vec<Value> =
+                groups(api).iter().map(|(name, versions)| legacy_group(name, versions)).collect();
+            output::untyped(
+                call,
+                200,
+                &json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }),
+            )
         }
         Form::Aggregated => aggregated(api, call, core),
     }
@@ -97,8 +110,10 @@ fn rank(name: &str) -> (u8, u32, u32) {
 }
 
 fn legacy_group(name: &str, versions: &[String]) -> Value {
-    let list: Vec<Value> =
-        versions.iter().map(|version| json!({ "groupVersion": group_version(name, version), "version": version })).collect();
+    let list: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({ "groupVersion": group_version(name, version), "version": version }))
+        .collect();
     let preferred = list.first().cloned().unwrap_or_default();
     json!({ "name": name, "versions": list, "preferredVersion": preferred })
 }
@@ -125,7 +140,12 @@ pub(super) fn version(api: &Api, call: &Call, group: &str, version: &str) -> Opt
 }
 
 /// Calls with the resources of a group version, when there is such a one.
-fn with_resources<T>(api: &Api, group: &str, version: &str, f: impl FnOnce(&[&Resource]) -> T) -> Option<T> {
+fn with_resources<T>(
+    api: &Api,
+    group: &str,
+    version: &str,
+    f: impl FnOnce(&[&Resource]) -> T,
+) -> Option<T> {
     if let Some(found) = builtins().resources.get(&(group.to_owned(), version.to_owned())) {
         return Some(f(&found.values().map(|resource| &**resource).collect::<Vec<_>>()));
     }
@@ -190,12 +210,12 @@ fn aggregated(api: &Api, call: &Call, core: bool) -> Answer {
         .iter()
         .map(|(name, versions)| {
             let metadata = if name.is_empty() { json!({}) } else { json!({ "name": name }) };
-            let versions: Vec<Value> = versions.iter().filter_map(|version| discovered(api, name, version)).collect();
+            let versions: Vec<Value> =
+                versions.iter().filter_map(|version| discovered(api, name, version)).collect();
             json!({ "metadata": metadata, "versions": versions })
         })
         .collect();
-    let body =
-        json!({ "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items });
+    let body = json!({ "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items });
     let etag = hex::encode_upper(Sha512::digest(body.to_string().as_bytes()));
     if call.header("if-none-match").is_some_and(|given| given.trim_matches('"') == etag) {
         return output::not_modified(call, &etag);
@@ -214,7 +234,8 @@ fn discovered(api: &Api, group: &str, version: &str) -> Option<Value> {
 
 fn discovered_resource(resource: &Resource) -> Value {
     let custom = resource.custom().is_some();
-    let (group, version) = if custom { (resource.group.as_str(), resource.version.as_str()) } else { ("", "") };
+    let (group, version) =
+        if custom { (resource.group.as_str(), resource.version.as_str()) } else { ("", "") };
     let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
     let mut entry = json!({
         "resource": resource.plural, "responseKind": { "group": group, "version": version, "kind": resource.kind },
@@ -262,7 +283,18 @@ pub(super) fn paths(api: &Api, call: &Call) -> Answer {
         paths.push(format!("/apis/{name}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{name}/{version}")));
     }
-    for path in ["/healthz", "/healthz/ping", "/livez", "/livez/ping", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/readyz", "/readyz/ping", "/version"] {
+    for path in [
+        "/healthz",
+        "/healthz/ping",
+        "/livez",
+        "/livez/ping",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/readyz",
+        "/readyz/ping",
+        "/version",
+    ] {
         paths.push(path.to_owned());
     }
     output::document(call, 200, "application/json", &json!({ "paths": paths }))

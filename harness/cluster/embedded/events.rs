@@ -31,7 +31,10 @@ pub(super) fn to_stored(resource: &Resource, object: &mut Value) {
     }
 }
 
-fn rename(object: &mut Value, pair: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str)) {
+fn rename(
+    object: &mut Value,
+    pair: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) {
     let Some(map) = object.as_object_mut() else { return };
     for names in NAMES {
         let (from, to) = pair(names);
@@ -46,8 +49,12 @@ fn complete(object: &mut Value, prefix: &str) {
     let Some(map) = object.as_object_mut() else { return };
     if prefix.is_empty() {
         for (key, value) in [
-            ("involvedObject", json!({})), ("source", json!({})), ("firstTimestamp", Value::Null),
-            ("lastTimestamp", Value::Null), ("eventTime", Value::Null), ("reportingComponent", json!("")),
+            ("involvedObject", json!({})),
+            ("source", json!({})),
+            ("firstTimestamp", Value::Null),
+            ("lastTimestamp", Value::Null),
+            ("eventTime", Value::Null),
+            ("reportingComponent", json!("")),
             ("reportingInstance", json!("")),
         ] {
             map.entry(key).or_insert(value);
@@ -55,10 +62,18 @@ fn complete(object: &mut Value, prefix: &str) {
         return;
     }
     for (key, value) in [
-        ("regarding", json!({})), ("deprecatedSource", json!({})), ("deprecatedFirstTimestamp", Value::Null),
-        ("deprecatedLastTimestamp", Value::Null), ("eventTime", Value::Null),
+        ("regarding", json!({})),
+        ("deprecatedSource", json!({})),
+        ("deprecatedFirstTimestamp", Value::Null),
+        ("deprecatedLastTimestamp", Value::Null),
+        ("eventTime", Value::Null),
     ] {
         map.entry(key).or_insert(value);
     }
-    map.retain(|key, value| !(matches!(key.as_str(), "reportingController" | "reportingInstance" | "note" | "reason" | "type") && value == ""));
+    map.retain(|key, value| {
+        !(matches!(
+            key.as_str(),
+            "reportingController" | "reportingInstance" | "note" | "reason" | "type"
+        ) && value == "")
+    });
 }

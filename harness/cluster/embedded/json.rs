@@ -18,7 +18,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let seed = Node { path: Path::Root, duplicates: &duplicates };
-    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value =
+        seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     match value {
         Ok(value) => Ok(Parsed { value, duplicates: duplicates.into_inner() }),
         Err(error) => Err(super::go_json::complaint(bytes).unwrap_or_else(|| error.to_string())),
@@ -30,7 +31,8 @@ pub(super) fn parse_yaml(bytes: &[u8]) -> Result<Parsed, String> {
     if let Ok(parsed) = parse(bytes) {
         return Ok(parsed);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
     let value = super::yaml::parse(text)?;
     Ok(Parsed { value, duplicates: Vec::new() })
 }
@@ -43,8 +45,9 @@ fn float(value: f64) -> Value {
     Number::from_f64(value).map_or(Value::Null, Value::Number)
 }
 
+/// Where something stands, written out only when somebody wants to read it.
 #[derive(Clone, Copy)]
-enum Path<'a> {
+pub(super) enum Path<'a> {
     Root,
     Key(&'a Self, &'a str),
     Index(&'a Self, usize),
@@ -106,9 +109,10 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(value) = access
-            .next_element_seed(Node { path: Path::Index(&self.path, list.len()), duplicates: self.duplicates })?
-        {
+        while let Some(value) = access.next_element_seed(Node {
+            path: Path::Index(&self.path, list.len()),
+            duplicates: self.duplicates,
+        })? {
             list.push(value);
         }
         Ok(Value::Array(list))

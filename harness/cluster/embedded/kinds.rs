@@ -86,10 +86,22 @@ impl Resource {
             return vec!["create"];
         }
         if self.custom().is_some() {
-            return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+            return vec![
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "create",
+                "update",
+                "watch",
+            ];
         }
-        let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-        all.into_iter().filter(|verb| !(self.traits.no_delete_collection && *verb == "deletecollection")).collect()
+        let all =
+            ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        all.into_iter()
+            .filter(|verb| !(self.traits.no_delete_collection && *verb == "deletecollection"))
+            .collect()
     }
 }
 
@@ -103,7 +115,9 @@ pub(super) fn group_version(group: &str, version: &str) -> String {
 }
 
 /// What a subresource answers with: group, version and kind (empty = the parent's), and its verbs.
-pub(super) fn subresource(name: &str) -> (&'static str, &'static str, &'static str, &'static [&'static str]) {
+pub(super) fn subresource(
+    name: &str,
+) -> (&'static str, &'static str, &'static str, &'static [&'static str]) {
     match name {
         "scale" => ("autoscaling", "v1", "Scale", &["get", "patch", "update"]),
         "token" => ("authentication.k8s.io", "v1", "TokenRequest", &["create"]),
@@ -147,7 +161,10 @@ pub(super) fn builtins() -> &'static Builtins {
                 Some((_, versions)) => versions.push(version.clone()),
                 None => all.groups.push((group.clone(), vec![version.clone()])),
             }
-            all.resources.entry((group, version)).or_default().insert(resource.plural.clone(), Arc::new(resource));
+            all.resources
+                .entry((group, version))
+                .or_default()
+                .insert(resource.plural.clone(), Arc::new(resource));
         }
         all
     })
@@ -186,7 +203,15 @@ pub(super) fn unlisted(group: &str, version: &str, kind: &str) -> Resource {
 }
 
 /// Columns: group/version, plural, kind, scope and traits, short names, categories, subresources.
-type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
 
 fn from_row(row: &Row) -> Option<Resource> {
     let (api_version, plural, kind, flags, short, categories, subresources) = *row;
@@ -231,7 +256,9 @@ pub(super) fn type_name(group: &str, version: &str, kind: &str) -> String {
         "apiextensions.k8s.io" => {
             format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{version}.{kind}")
         }
-        "apiregistration.k8s.io" => format!("io.k8s.kube-aggregator.pkg.apis.apiregistration.{version}.{kind}"),
+        "apiregistration.k8s.io" => {
+            format!("io.k8s.kube-aggregator.pkg.apis.apiregistration.{version}.{kind}")
+        }
         other => {
             let short = other.split('.').next().unwrap_or(other);
             format!("io.k8s.api.{short}.{version}.{kind}")

@@ -50,18 +50,26 @@ struct Token {
 
 impl Token {
     fn write(&self) -> String {
-        let revision = self.revision.map_or(-1, |revision| i64::try_from(revision).unwrap_or(i64::MAX));
+        let revision =
+            self.revision.map_or(-1, |revision| i64::try_from(revision).unwrap_or(i64::MAX));
         let text = json!({ "v": "meta.k8s.io/v1", "rv": revision, "start": self.start });
         URL_SAFE_NO_PAD.encode(text.to_string())
     }
 
     fn read(text: &str) -> Result<Self, Status> {
         let fail = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| fail("continue key is not valid: illegal base64 data"))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|_| fail("continue key is not valid: no JSON"))?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| fail("continue key is not valid: illegal base64 data"))?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|_| fail("continue key is not valid: no JSON"))?;
         let start = value["start"].as_str().filter(|start| !start.is_empty());
-        let (Some(start), Some(revision), true) = (start, value["rv"].as_i64(), value["v"] == "meta.k8s.io/v1") else {
-            return Err(fail("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        let (Some(start), Some(revision), true) =
+            (start, value["rv"].as_i64(), value["v"] == "meta.k8s.io/v1")
+        else {
+            return Err(fail(
+                "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ));
         };
         Ok(Self { revision: u64::try_from(revision).ok(), start: start.to_owned() })
     }
@@ -79,7 +87,8 @@ impl Selection {
 
     /// Reads the selectors of a request.
     pub(super) fn selectors(call: &Call, target: &Target) -> Result<Self, Status> {
-        let labels = Labels::parse(call.query.get("labelSelector").unwrap_or_default()).map_err(Status::bad_request)?;
+        let labels = Labels::parse(call.query.get("labelSelector").unwrap_or_default())
+            .map_err(Status::bad_request)?;
         let fields = call.query.get("fieldSelector").unwrap_or_default();
         let fields = Fields::parse(fields, &target.resource).map_err(Status::bad_request)?;
         Ok(Self { labels, fields, ..Self::default() })
@@ -105,7 +114,9 @@ impl Selection {
         };
         if let Some(token) = token {
             if !matches!(version, "" | "0") {
-                return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+                return Err(Status::bad_request(
+                    "specifying resource version is not allowed when using continue",
+                ));
             }
             selection.token = Some(Token::read(token)?);
         }
@@ -125,7 +136,12 @@ impl Selection {
 }
 
 /// Checks what may be said about versions together.
-fn check_options(call: &Call, version: &str, matching: &str, continued: bool) -> Result<(), Status> {
+fn check_options(
+    call: &Call,
+    version: &str,
+    matching: &str,
+    continued: bool,
+) -> Result<(), Status> {
     let mut causes = Vec::new();
     let forbid = |field: &str, text: &str| Cause::forbidden(field, text);
     if call.query.get("sendInitialEvents").is_some_and(|value| !value.is_empty()) {
@@ -133,9 +149,15 @@ fn check_options(call: &Call, version: &str, matching: &str, continued: bool) ->
     }
     if !matching.is_empty() {
         if continued {
-            causes.push(forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+            causes.push(forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden when continue is provided",
+            ));
         } else if version.is_empty() {
-            causes.push(forbid("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            causes.push(forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ));
         }
         match matching {
             "Exact" if version == "0" => {
@@ -167,13 +189,14 @@ pub(super) async fn list(api: &Api, call: &Call, target: &Target) -> Result<Page
     if let Version::NotOlderThan(revision) | Version::Exact(revision) = selection.version {
         wait_for(api, revision).await?;
     }
-    page(api, call, target, &selection)
+    page(api, target, &selection)
 }
 
 /// Waits until a version is there; a 504 when it does not come.
 pub(super) async fn wait_for(api: &Api, revision: u64) -> Result<(), Status> {
     let mut revisions = api.store().revisions();
-    let reached = tokio::time::timeout(PATIENCE, revisions.wait_for(|current| *current >= revision)).await;
+    let reached =
+        tokio::time::timeout(PATIENCE, revisions.wait_for(|current| *current >= revision)).await;
     match reached {
         Ok(Ok(_)) => Ok(()),
         _ => Err(Status::too_new(revision, api.store().read().revision)),
@@ -181,9 +204,10 @@ pub(super) async fn wait_for(api: &Api, revision: u64) -> Result<(), Status> {
 }
 
 /// The page that a selection asks for.
-pub(super) fn page(api: &Api, _call: &Call, target: &Target, selection: &Selection) -> Result<Page, Status> {
+pub(super) fn page(api: &Api, target: &Target, selection: &Selection) -> Result<Page, Status> {
     let collection = &target.resource.collection;
-    let prefix = if target.namespace.is_empty() { String::new() } else { format!("{}/", target.namespace) };
+    let prefix =
+        if target.namespace.is_empty() { String::new() } else { format!("{}/", target.namespace) };
     let start = selection.token.as_ref().map(|token| token.start.clone());
     let state = api.store().read();
     let exact = match (&selection.token, selection.version) {
@@ -197,7 +221,11 @@ pub(super) fn page(api: &Api, _call: &Call, target: &Target, selection: &Selecti
             let past = state.at(collection, exact).map_err(|_| expired(selection))?;
             range(&past, &prefix, start.as_deref())
         }
-        None => match selection.fields.name().filter(|_| start.is_none() && !prefix.is_empty() || !target.resource.namespaced) {
+        None => match selection
+            .fields
+            .name()
+            .filter(|_| start.is_none() && !prefix.is_empty() || !target.resource.namespaced)
+        {
             // One name: no need to look at the others.
             Some(name) => {
                 let key: Arc<str> = format!("{prefix}{name}").into();
@@ -214,7 +242,11 @@ pub(super) fn page(api: &Api, _call: &Call, target: &Target, selection: &Selecti
     Ok(cut(target, selection, candidates, revision))
 }
 
-fn range(objects: &BTreeMap<Arc<str>, Arc<Stored>>, prefix: &str, start: Option<&str>) -> Vec<Item> {
+fn range(
+    objects: &BTreeMap<Arc<str>, Arc<Stored>>,
+    prefix: &str,
+    start: Option<&str>,
+) -> Vec<Item> {
     let from = start.filter(|start| *start > prefix).unwrap_or(prefix);
     objects
         .range::<str, _>((std::ops::Bound::Included(from), std::ops::Bound::Unbounded))
@@ -243,7 +275,10 @@ fn cut(target: &Target, selection: &Selection, candidates: Vec<Item>, revision: 
         }
     }
     let more = seen < total;
-    let token = items.last().filter(|_| more).map(|last| Token { revision: Some(revision), start: format!("{}\0", last.key) }.write());
+    let token = items
+        .last()
+        .filter(|_| more)
+        .map(|last| Token { revision: Some(revision), start: format!("{}\0", last.key) }.write());
     let remaining = (more && everything).then_some(total - seen);
     Page { items, revision, token, remaining }
 }
@@ -254,7 +289,8 @@ fn expired(selection: &Selection) -> Status {
         Some(token) => {
             let text = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
             let mut status = Status::expired(text);
-            status.continue_token = Some((Token { revision: None, start: token.start.clone() }.write(), None));
+            status.continue_token =
+                Some(Token { revision: None, start: token.start.clone() }.write().into());
             status
         }
         None => Status::expired("The resourceVersion for the provided list is too old."),

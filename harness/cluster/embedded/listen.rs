@@ -69,7 +69,8 @@ pub(super) async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} })
+        .await;
     connections.shutdown().await;
 }
 
@@ -83,13 +84,21 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Arc<Api>, tas
     // A TLS handshake starts with this byte; a plain request with a letter.
     if first[0] != 0x16 {
         let mut stream = stream;
-        let text = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        let text =
+            "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
         let _ = stream.write_all(text.as_bytes()).await;
         let _ = stream.shutdown().await;
         return;
     }
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await else { return };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(|c| User::from_certificate(c));
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await else {
+        return;
+    };
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .and_then(|c| User::from_certificate(c));
     let mut stop = api.stopped();
     let service = service_fn(move |request: http::Request<HyperBody>| {
         let (api, certificate) = (Arc::clone(&api), certificate.clone());
@@ -106,7 +115,11 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Arc<Api>, tas
     let _ = serving.await;
 }
 
-async fn handle(api: &Arc<Api>, request: http::Request<HyperBody>, certificate: Option<User>) -> Answer {
+async fn handle(
+    api: &Arc<Api>,
+    request: http::Request<HyperBody>,
+    certificate: Option<User>,
+) -> Answer {
     let (parts, body) = request.into_parts();
     let incoming = Incoming {
         method: parts.method,

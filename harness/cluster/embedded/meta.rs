@@ -31,7 +31,8 @@ pub(super) fn generate(prefix: &str) -> String {
         end -= 1;
     }
     let mut rng = rand::rng();
-    let tail: String = (0..5).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
+    let tail: String =
+        (0..5).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
     format!("{}{tail}", &prefix[..end])
 }
 
@@ -52,7 +53,12 @@ pub(super) fn is_terminating(object: &Value) -> bool {
 }
 
 pub(super) fn finalizers(object: &Value) -> Vec<&str> {
-    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    object["metadata"]["finalizers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// Fills in what the server owns, when an object is created.
@@ -104,19 +110,20 @@ fn counts(resource: &Resource, old: &Value, new: &Value) -> bool {
     if resource.builtin().is_some() {
         let annotations = resource.is("apps", "deployments")
             && old["metadata"].get("annotations") != new["metadata"].get("annotations");
-        let whole = ["spec", "webhooks", "handler", "value"].into_iter().any(|key| old.get(key) != new.get(key));
+        let whole = ["spec", "webhooks", "handler", "value"]
+            .into_iter()
+            .any(|key| old.get(key) != new.get(key));
         return whole || annotations;
     }
-    let rest = |object: &Value| -> Map<String, Value> {
-        let fields = object.as_object().into_iter().flatten();
-        fields
-            .filter(|(key, _)| {
-                !matches!(key.as_str(), "metadata" | "apiVersion" | "kind") && !(resource.has("status") && *key == "status")
-            })
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+    let counted = |key: &str| {
+        !(matches!(key, "metadata" | "apiVersion" | "kind")
+            || resource.has("status") && key == "status")
     };
-    rest(old) != rest(new)
+    let fields = |object: &Value| {
+        object.as_object().map_or(0, |map| map.keys().filter(|key| counted(key)).count())
+    };
+    let same = |(key, value): (&String, &Value)| !counted(key) || new.get(key) == Some(value);
+    fields(old) != fields(new) || !old.as_object().into_iter().flatten().all(same)
 }
 
 /// Checks the metadata of an object that is being created.
@@ -146,7 +153,9 @@ fn name_problems(resource: &Resource, name: &str) -> Vec<String> {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => names::label(name),
         ("", "services") => names::label_1035(name),
-        ("rbac.authorization.k8s.io", _) | ("flowcontrol.apiserver.k8s.io", _) => names::path_segment(name),
+        ("rbac.authorization.k8s.io", _) | ("flowcontrol.apiserver.k8s.io", _) => {
+            names::path_segment(name)
+        }
         _ => names::subdomain(name),
     }
 }
@@ -185,7 +194,11 @@ pub(super) fn validate_common(resource: &Resource, object: &Value) -> Vec<Cause>
             }
             if problems.is_empty() && !known && !finalizer.contains('/') {
                 let text = "name is neither a standard finalizer name nor is it fully qualified";
-                causes.push(Cause::invalid(format!("metadata.finalizers[{at}]"), &json!(finalizer), text));
+                causes.push(Cause::invalid(
+                    format!("metadata.finalizers[{at}]"),
+                    &json!(finalizer),
+                    text,
+                ));
             }
         }
     }
@@ -205,7 +218,11 @@ fn validate_owners(meta: &Value) -> Vec<Cause> {
         }
         for key in ["kind", "name", "uid"] {
             if text(key).is_empty() {
-                causes.push(Cause::invalid(format!("{path}.{key}"), &json!(""), "must not be empty"));
+                causes.push(Cause::invalid(
+                    format!("{path}.{key}"),
+                    &json!(""),
+                    "must not be empty",
+                ));
             }
         }
         if owner["controller"] == true {
@@ -227,11 +244,14 @@ fn validate_owners(meta: &Value) -> Vec<Cause> {
 fn shown_owners(meta: &Value) -> String {
     let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
     let one = |owner: &Value| {
-        let pairs: Vec<String> =
-            fields.iter().filter_map(|key| owner.get(key).map(|value| format!("{key:?}:{value}"))).collect();
+        let pairs: Vec<String> = fields
+            .iter()
+            .filter_map(|key| owner.get(key).map(|value| format!("{key:?}:{value}")))
+            .collect();
         format!("{{{}}}", pairs.join(","))
     };
-    let list: Vec<String> = meta["ownerReferences"].as_array().into_iter().flatten().map(one).collect();
+    let list: Vec<String> =
+        meta["ownerReferences"].as_array().into_iter().flatten().map(one).collect();
     format!("[{}]", list.join(","))
 }
 
@@ -265,18 +285,25 @@ pub(super) fn validate_update(resource: &Resource, old: &Value, new: &Value) -> 
             causes.extend(once.iter().cloned());
         }
         let common = validate_common(resource, new).into_iter();
-        causes.extend(common.filter(|cause| layer < 2 || !cause.field.starts_with("metadata.finalizers[")));
+        causes.extend(
+            common.filter(|cause| layer < 2 || !cause.field.starts_with("metadata.finalizers[")),
+        );
     }
     causes
 }
 
 /// Warnings about metadata that is allowed but unwise; duplicate owners are dropped.
-pub(super) fn warnings(resource: &Resource, object: &mut Value, old: Option<&Value>) -> Vec<String> {
+pub(super) fn warnings(
+    resource: &Resource,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     let list = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let mut kept: Vec<Value> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
     for owner in list {
-        if kept.contains(&owner) {
+        if !seen.insert(owner.to_string()) {
             let uid = owner["uid"].as_str().unwrap_or_default();
             warnings.push(format!(
                 ".metadata.ownerReferences contains duplicate entries, API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uid}"
@@ -291,7 +318,10 @@ pub(super) fn warnings(resource: &Resource, object: &mut Value, old: Option<&Val
     if resource.custom().is_some() {
         let before: Vec<&str> = old.map(finalizers).unwrap_or_default();
         for finalizer in finalizers(object) {
-            if !finalizer.contains('/') && !before.contains(&finalizer) && !matches!(finalizer, "orphan" | "foregroundDeletion") {
+            if !finalizer.contains('/')
+                && !before.contains(&finalizer)
+                && !matches!(finalizer, "orphan" | "foregroundDeletion")
+            {
                 warnings.push(format!(
                     "metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
                 ));
@@ -305,10 +335,9 @@ pub(super) fn warnings(resource: &Resource, object: &mut Value, old: Option<&Val
 pub(super) fn version(object: &Value) -> Result<Option<u64>, Status> {
     match text(object, "resourceVersion") {
         "" | "0" => Ok(None),
-        given => given
-            .parse()
-            .map(Some)
-            .map_err(|_| Status::internal(format!("strconv.ParseUint: parsing {given:?}: invalid syntax"))),
+        given => given.parse().map(Some).map_err(|_| {
+            Status::internal(format!("strconv.ParseUint: parsing {given:?}: invalid syntax"))
+        }),
     }
 }
 

@@ -9,10 +9,10 @@
 //! # }
 //! ```
 //!
-//! A request goes through these files: [`listen`] (socket) → [`api`] (who, may they, what) → [`create`], [`update`],
-//! [`patching`], [`delete`], [`list`], [`watch`] → [`store`] (one counter, sorted maps, logs) → [`output`].
-//! Kinds are JSON with hooks: built-in ones by the table in [`typed`] and the rules in [`builtin`], custom ones by
-//! [`schema`]. [`fields`] is server-side apply. What differs from the real server is listed in `DIFFERENCES.md`.
+//! A request goes through these files: `listen` (socket) → `api` (who, may they, what) → `create`, `update`, `patching`,
+//! `delete`, `list`, `watch` → `store` (one counter, sorted maps, logs) → `output`. Kinds are JSON with hooks: built-in
+//! ones by the table in `typed` and the rules in `builtin`, custom ones by `schema`. `fields` is server-side apply.
+//! What differs from the real server is listed in `DIFFERENCES.md`.
 
 mod api;
 mod auth;
@@ -24,8 +24,12 @@ mod decode;
 mod definitions;
 mod delete;
 mod discovery;
+mod escalation;
 mod events;
 mod fields;
+mod furnish;
+#[cfg(test)]
+mod fuzz;
 mod go_json;
 mod json;
 mod kinds;
@@ -118,7 +122,10 @@ pub struct Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("listen", &self.listen).field("bare", &self.bare).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("listen", &self.listen)
+            .field("bare", &self.bare)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,7 +166,11 @@ impl Builder {
         if !self.bare {
             tasks.spawn(collector::run(Arc::clone(&api)));
         }
-        let host = if address.ip().is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())) } else { address };
+        let host = if address.ip().is_unspecified() {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+        } else {
+            address
+        };
         Ok(Server { address, url: format!("https://{host}"), authority, api, tasks })
     }
 }
@@ -206,7 +217,11 @@ impl Server {
     ///
     /// # Errors
     /// When the names cannot stand in a certificate.
-    pub fn client_certificate(&self, user: &str, groups: &[&str]) -> Result<ClientCertificate, rcgen::Error> {
+    pub fn client_certificate(
+        &self,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<ClientCertificate, rcgen::Error> {
         self.authority.client(user, groups)
     }
 

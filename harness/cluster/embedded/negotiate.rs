@@ -53,10 +53,8 @@ pub(super) fn accepted(call: &Call, resource: &Resource) -> Result<Accepted, Sta
     }
     let custom = resource.custom().is_some();
     let mut seen_known = false;
-    let mut entries: Vec<(f32, &str)> = header
-        .split(',')
-        .map(|entry| (quality(entry), entry.trim()))
-        .collect();
+    let mut entries: Vec<(f32, &str)> =
+        header.split(',').map(|entry| (quality(entry), entry.trim())).collect();
     // Stable: equal weights keep their order.
     entries.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (_, entry) in entries {
@@ -91,9 +89,12 @@ pub(super) fn accepted(call: &Call, resource: &Resource) -> Result<Accepted, Sta
         return Ok(Accepted { format, view, beta: version == "v1beta1" });
     }
     if custom || seen_known {
-        return Err(Status::not_acceptable(format!("only the following media types are accepted: {OFFERED}")));
+        return Err(Status::not_acceptable(format!(
+            "only the following media types are accepted: {OFFERED}"
+        )));
     }
-    let streams = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    let streams =
+        ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
     let more = if call.query.flag("watch") { streams } else { "" };
     let message = format!("406: Not Acceptable\n\nAvailable representations: {OFFERED}{more}");
     Err(Status::not_acceptable(message).with_details(serde_json::json!({})))
@@ -113,7 +114,8 @@ pub(super) fn of_failure(call: &Call) -> Format {
 }
 
 fn accept(call: &Call) -> String {
-    let values: Vec<&str> = call.headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> =
+        call.headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(",")
 }
 

@@ -17,7 +17,10 @@ pub(super) fn index(api: &Api, call: &Call) -> Answer {
     for (group, version) in group_versions(api) {
         let name = path_of(&group, &version);
         let hash = hash(api, &group, &version);
-        paths.insert(name.clone(), json!({ "serverRelativeURL": format!("/openapi/v3/{name}?hash={hash}") }));
+        paths.insert(
+            name.clone(),
+            json!({ "serverRelativeURL": format!("/openapi/v3/{name}?hash={hash}") }),
+        );
     }
     let body = json!({ "paths": paths });
     let etag = hex::encode_upper(Sha256::digest(body.to_string().as_bytes()));
@@ -59,7 +62,8 @@ fn hash(api: &Api, group: &str, version: &str) -> String {
 
 /// `/openapi/v3/<path>`: one document, or nothing when there is no such one.
 pub(super) fn document(api: &Api, call: &Call, path: &str) -> Option<Answer> {
-    let (group, version) = group_versions(api).into_iter().find(|(group, version)| path_of(group, version) == path)?;
+    let (group, version) =
+        group_versions(api).into_iter().find(|(group, version)| path_of(group, version) == path)?;
     let current = hash(api, &group, &version);
     let given = call.query.get("hash").unwrap_or_default();
     if !given.is_empty() && given != current {
@@ -69,10 +73,11 @@ pub(super) fn document(api: &Api, call: &Call, path: &str) -> Option<Answer> {
         }
         return Some(answer);
     }
-    let resources: Vec<std::sync::Arc<Resource>> = match builtins().resources.get(&(group.clone(), version.clone())) {
-        Some(found) => found.values().cloned().collect(),
-        None => api.custom().get(&group)?.get(&version)?.values().cloned().collect(),
-    };
+    let resources: Vec<std::sync::Arc<Resource>> =
+        match builtins().resources.get(&(group.clone(), version.clone())) {
+            Some(found) => found.values().cloned().collect(),
+            None => api.custom().get(&group)?.get(&version)?.values().cloned().collect(),
+        };
     let body = write(&resources, &group, &version);
     let mut answer = output::bytes(call, 200, "application/json", format!("{body}\n").into_bytes());
     output::tag(&mut answer, &current);
@@ -85,7 +90,8 @@ pub(super) fn document(api: &Api, call: &Call, path: &str) -> Option<Answer> {
 }
 
 fn write(resources: &[std::sync::Arc<Resource>], group: &str, version: &str) -> Value {
-    let mut schemas = Schemas { prefix: "#/components/schemas/", done: BTreeMap::new(), open: BTreeSet::new() };
+    let mut schemas =
+        Schemas { prefix: "#/components/schemas/", done: BTreeMap::new(), open: BTreeSet::new() };
     let mut all_paths = BTreeMap::new();
     for resource in resources {
         paths(resource, &mut all_paths);
@@ -124,7 +130,8 @@ fn paths(resource: &Resource, out: &mut BTreeMap<String, Value>) {
         format!("/apis/{}/{}", resource.group, resource.version)
     };
     let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
-    let kind = json!({ "group": resource.group, "version": resource.version, "kind": resource.kind });
+    let kind =
+        json!({ "group": resource.group, "version": resource.version, "kind": resource.kind });
     let reference = json!({ "$ref": format!("#/components/schemas/{}", schema_name(resource)) });
     let answer = json!({ "200": { "description": "OK", "content": { "application/json": { "schema": reference } } } });
     let operation = |action: &str| {
@@ -276,9 +283,13 @@ impl Schemas {
             Shape::IntOrString => {
                 json!({ "oneOf": [{ "type": "integer" }, { "type": "string" }], "format": "int-or-string" })
             }
-            Shape::Json | Shape::SchemaOrBool | Shape::SchemaOrArray | Shape::SchemaOrStrings => json!({ "type": "object" }),
+            Shape::Json | Shape::SchemaOrBool | Shape::SchemaOrArray | Shape::SchemaOrStrings => {
+                json!({ "type": "object" })
+            }
             Shape::List(element) => json!({ "type": "array", "items": self.of_shape(element) }),
-            Shape::Map(element) => json!({ "type": "object", "additionalProperties": self.of_shape(element) }),
+            Shape::Map(element) => {
+                json!({ "type": "object", "additionalProperties": self.of_shape(element) })
+            }
             Shape::Struct(name) => {
                 self.open.insert(name.clone());
                 json!({ "$ref": format!("{}{name}", self.prefix) })
@@ -294,7 +305,8 @@ impl Schemas {
         if !schema["properties"].is_object() {
             schema["properties"] = json!({});
         }
-        schema["properties"]["apiVersion"] = json!({ "type": "string", "description": API_VERSION });
+        schema["properties"]["apiVersion"] =
+            json!({ "type": "string", "description": API_VERSION });
         schema["properties"]["kind"] = json!({ "type": "string", "description": KIND });
         self.open.insert(typed::OBJECT_META.to_owned());
         schema["properties"]["metadata"] = json!({
@@ -303,7 +315,8 @@ impl Schemas {
         let kind = json!([{ "group": resource.group, "version": resource.version, "kind": resource.kind }]);
         schema["x-kubernetes-group-version-kind"] = kind;
         if !custom.selectable.is_empty() {
-            let fields: Vec<Value> = custom.selectable.iter().map(|path| json!({ "fieldPath": path })).collect();
+            let fields: Vec<Value> =
+                custom.selectable.iter().map(|path| json!({ "fieldPath": path })).collect();
             schema["x-kubernetes-selectable-fields"] = Value::Array(fields);
         }
         self.done.insert(schema_name(resource), schema);
@@ -314,10 +327,14 @@ impl Schemas {
 fn published(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            if map.get("x-kubernetes-int-or-string") == Some(&json!(true)) && !map.contains_key("anyOf") {
+            if map.get("x-kubernetes-int-or-string") == Some(&json!(true))
+                && !map.contains_key("anyOf")
+            {
                 map.insert("anyOf".into(), json!([{ "type": "integer" }, { "type": "string" }]));
             }
-            map.iter_mut().filter(|(key, _)| !matches!(key.as_str(), "default" | "enum" | "example")).for_each(|(_, inner)| published(inner));
+            map.iter_mut()
+                .filter(|(key, _)| !matches!(key.as_str(), "default" | "enum" | "example"))
+                .for_each(|(_, inner)| published(inner));
         }
         Value::Array(list) => list.iter_mut().for_each(published),
         _ => {}
@@ -326,9 +343,11 @@ fn published(schema: &mut Value) {
 
 /// `/openapi/v2`: the definitions of all kinds.
 pub(super) fn swagger(api: &Api, call: &Call) -> Answer {
-    let mut schemas = Schemas { prefix: "#/definitions/", done: BTreeMap::new(), open: BTreeSet::new() };
+    let mut schemas =
+        Schemas { prefix: "#/definitions/", done: BTreeMap::new(), open: BTreeSet::new() };
     for resource in builtins().resources.values().flat_map(BTreeMap::values) {
-        if let Some(t) = typed::find(&type_name(&resource.group, &resource.version, &resource.kind)) {
+        if let Some(t) = typed::find(&type_name(&resource.group, &resource.version, &resource.kind))
+        {
             schemas.kinds(t, resource);
             schemas.list(resource);
         }

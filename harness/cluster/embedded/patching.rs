@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::api::Api;
 use super::create::store_new;
 use super::decode;
+use super::escalation;
 use super::fields::{self, Refusal};
 use super::json::{Parsed, parse, parse_yaml};
 use super::kinds::Resource;
@@ -61,7 +62,9 @@ pub(super) fn patch(api: &Api, call: &Call, target: &Target) -> Result<Written, 
         if !patched.is_object() {
             patched = Value::Object(serde_json::Map::new());
         }
-        let object = finish(call, target, &old, patched, body.duplicates, options.strictness)?;
+        let again = || change(&kind, resource, &old, &body).unwrap_or_default();
+        let object = finish(call, target, patched, &body.duplicates, options.strictness, &again)?;
+        escalation::check(api, &call.user, resource, &object)?;
         let mut object = object;
         let author = write::author(call, target);
         fields::update(write::node(resource), &old, &mut object, &author, false);
@@ -77,7 +80,8 @@ pub(super) fn patch(api: &Api, call: &Call, target: &Target) -> Result<Written, 
 fn read(kind: &Kind, call: &Call) -> Result<Parsed, Status> {
     let parsed = match kind {
         Kind::Apply => {
-            return parse_yaml(&call.body).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
+            return parse_yaml(&call.body)
+                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
         }
         _ => parse(&call.body),
     };
@@ -93,18 +97,27 @@ fn read(kind: &Kind, call: &Call) -> Result<Parsed, Status> {
     };
     match (kind, &parsed.value) {
         (Kind::Json, Value::Array(list)) if list.len() > MOST_OPERATIONS => {
-            let text = format!("Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}", list.len());
+            let text = format!(
+                "Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
+                list.len()
+            );
             Err(Status::too_large(text))
         }
         (Kind::Json, Value::Array(_) | Value::Null) => Ok(parsed),
         (Kind::Json, other) => {
-            let text = format!("json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp", go(other));
+            let text = format!(
+                "json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
+                go(other)
+            );
             Err(Status::bad_request(format!("error decoding patch: {text}")))
         }
         (_, Value::Object(_)) => Ok(parsed),
         (Kind::Merge, Value::Null) => Err(Status::bad_request("Invalid JSON Patch")),
         (_, other) => {
-            let text = format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", go(other));
+            let text = format!(
+                "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                go(other)
+            );
             Err(Status::bad_request(format!("error decoding patch: {text}")))
         }
     }
@@ -129,17 +142,16 @@ fn change(kind: &Kind, resource: &Resource, old: &Value, body: &Parsed) -> Resul
     Ok(object)
 }
 
-/// Brings a patched object into form, and checks that it is still the same one.
+/// Brings a patched object into form, and checks that it is still the same one; `again` makes it once more.
 fn finish(
     call: &Call,
     target: &Target,
-    old: &Value,
     patched: Value,
-    duplicates: Vec<String>,
+    duplicates: &[String],
     strictness: Strictness,
+    again: &dyn Fn() -> Value,
 ) -> Result<Value, Status> {
     let resource = &target.resource;
-    let shown = patched.clone();
     let (version, kind) = (patched["apiVersion"].clone(), patched["kind"].clone());
     if resource.custom().is_some() {
         let own = resource.api_version();
@@ -160,21 +172,30 @@ fn finish(
             return Err(Status::invalid(given, &resource.group, &target.name, &[cause]));
         }
     } else if kind != *resource.kind || version != *resource.api_version() {
-        let (kind, version) = (kind.as_str().unwrap_or_default(), version.as_str().unwrap_or_default());
-        let text = format!("no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"");
+        let (kind, version) =
+            (kind.as_str().unwrap_or_default(), version.as_str().unwrap_or_default());
+        let text = format!(
+            "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
+        );
         return Err(Status::bad_request(text));
     }
-    let parsed = Parsed { value: patched, duplicates };
-    let refuse = |text: String| decode::refuse_patch(&shown, &text);
+    let parsed = Parsed { value: patched, duplicates: duplicates.to_vec() };
+    // The message quotes the whole object, which is made once more for it.
+    let refuse = |text: String| decode::refuse_patch(&again(), &text);
     let mut object = decode::normalise(call, resource, parsed, strictness, &refuse)?;
     write::check_address(target, &mut object)?;
     write::check_name(target, &object)?;
-    let _ = old;
     Ok(object)
 }
 
 /// Server-side apply.
-fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: &Parsed) -> Result<Written, Status> {
+fn apply(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    options: &WriteOptions,
+    body: &Parsed,
+) -> Result<Written, Status> {
     let resource = &target.resource;
     let mut configuration = body.value.clone();
     if !configuration.is_object() {
@@ -185,13 +206,19 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
         let shown = format!("{}, Kind={}", version.unwrap_or_default(), kind.unwrap_or_default());
         return Err(Status::bad_request(format!("invalid object type: {shown}")));
     }
-    if configuration["metadata"].get("managedFields").is_some_and(|list| list.as_array().is_some_and(|l| !l.is_empty())) {
+    if configuration["metadata"]
+        .get("managedFields")
+        .is_some_and(|list| list.as_array().is_some_and(|l| !l.is_empty()))
+    {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    write::check_name(target, &configuration)?;
+    if !meta::text(&configuration, "name").is_empty() {
+        write::check_name(target, &configuration)?;
+    }
     let given = meta::text(&configuration, "namespace");
     if resource.namespaced && !given.is_empty() && given != target.namespace {
-        let text = "the namespace of the provided object does not match the namespace sent on the request";
+        let text =
+            "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(text));
     }
     let namespace = given.to_owned();
@@ -202,6 +229,8 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
     let stored = writer.get(&resource.collection, &target.key());
     let old = stored.as_ref().map(|stored| write::load(resource, stored));
     if old.is_none() {
+        // An object that is there lends its name to a configuration without one.
+        write::check_name(target, &configuration)?;
         if !target.subresource.is_empty() {
             return Err(Status::not_found(resource, &target.name));
         }
@@ -227,14 +256,16 @@ fn apply(api: &Api, call: &Call, target: &Target, options: &WriteOptions, body: 
             }
         }
     })?;
-    let shown = applied.object.clone();
+    let shown = applied.clone();
     let refuse = |text: String| decode::refuse_patch(&shown, &text);
-    let parsed = Parsed { value: applied.object, duplicates: Vec::new() };
+    let parsed = Parsed { value: applied, duplicates: Vec::new() };
     let mut object = decode::normalise(call, resource, parsed, options.strictness, &refuse)?;
     write::check_address(target, &mut object)?;
+    escalation::check(api, &call.user, resource, &object)?;
     match (stored, old) {
         (Some(stored), Some(old)) => {
-            let version = asked_version.map_or_else(|| stored.revision.to_string(), |version| version.to_string());
+            let version = asked_version
+                .map_or_else(|| stored.revision.to_string(), |version| version.to_string());
             meta::of(&mut object).insert("resourceVersion".into(), version.into());
             replace(&writer, call, target, &stored, &old, object, options.dry_run)
         }

@@ -26,21 +26,19 @@ pub(super) fn canonical(text: &str) -> Result<String, String> {
     Ok(format!("{sign}{}", in_decimal(digits, exponent - scale, suffix.starts_with(['e', 'E']))))
 }
 
-/// The value in thousandths, rounded up; for comparing quantities.
-pub(super) fn milli(text: &str) -> Option<i128> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let value: f64 = number.parse().ok()?;
-    let factor = match binary(suffix) {
-        Some(power) => 1024f64.powi(power),
-        None => 10f64.powi(decimal(suffix)?),
-    };
-    Some((value * factor * 1000.0).ceil() as i128)
-}
-
 const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-const DECIMAL: [(&str, i32); 10] =
-    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+const DECIMAL: [(&str, i32); 10] = [
+    ("n", -9),
+    ("u", -6),
+    ("m", -3),
+    ("", 0),
+    ("k", 3),
+    ("M", 6),
+    ("G", 9),
+    ("T", 12),
+    ("P", 15),
+    ("E", 18),
+];
 
 fn binary(suffix: &str) -> Option<i32> {
     BINARY.iter().position(|one| *one == suffix).and_then(|at| i32::try_from(at + 1).ok())
@@ -91,7 +89,8 @@ fn in_decimal(mut digits: i128, mut exponent: i32, scientific: bool) -> String {
     if scientific {
         return if target == 0 { digits.to_string() } else { format!("{digits}e{target}") };
     }
-    let suffix = DECIMAL.iter().find(|(_, power)| *power == target).map_or("", |(suffix, _)| suffix);
+    let suffix =
+        DECIMAL.iter().find(|(_, power)| *power == target).map_or("", |(suffix, _)| suffix);
     format!("{digits}{suffix}")
 }
 
@@ -102,8 +101,16 @@ mod tests {
     #[test]
     fn quantities_take_the_form_without_fractions_in_the_largest_unit() {
         for (given, wanted) in [
-            ("0.5", "500m"), ("1000m", "1"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("100", "100"),
-            ("1000", "1k"), ("1e3", "1e3"), ("0", "0"), ("-2.50", "-2500m"), ("64Mi", "64Mi"),
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("100", "100"),
+            ("1000", "1k"),
+            ("1e3", "1e3"),
+            ("0", "0"),
+            ("-2.50", "-2500m"),
+            ("64Mi", "64Mi"),
         ] {
             assert_eq!(canonical(given).as_deref(), Ok(wanted), "{given}");
         }

@@ -43,7 +43,10 @@ pub(super) fn allows(api: &Api, user: &User, attributes: &Attributes) -> Option<
     if user.is_in("system:masters") {
         return Some(String::new());
     }
-    rules_of(api, user, &attributes.namespace).into_iter().find(|granted| covers(&granted.rule, attributes)).map(|g| g.reason)
+    rules_of(api, user, &attributes.namespace)
+        .into_iter()
+        .find(|granted| covers(&granted.rule, attributes))
+        .map(|g| g.reason)
 }
 
 /// Refuses what is not allowed, in the words of kube-apiserver.
@@ -62,7 +65,11 @@ fn refusal(user: &User, attributes: &Attributes) -> Status {
     }
     let (group, resource) = (&attributes.group, &attributes.resource);
     let qualified = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
-    let name = if attributes.name.is_empty() { String::new() } else { format!(" \"{}\"", attributes.name) };
+    let name = if attributes.name.is_empty() {
+        String::new()
+    } else {
+        format!(" \"{}\"", attributes.name)
+    };
     let scope = if attributes.namespace.is_empty() {
         "at the cluster scope".to_owned()
     } else {
@@ -77,9 +84,15 @@ fn refusal(user: &User, attributes: &Attributes) -> Status {
 }
 
 /// Impersonation is a right like any other.
-pub(super) fn may_impersonate(api: &Api, user: &User, name: &str, groups: &[String]) -> Result<(), Status> {
+pub(super) fn may_impersonate(
+    api: &Api,
+    user: &User,
+    name: &str,
+    groups: &[String],
+) -> Result<(), Status> {
     let attributes = |resource: &str, name: &str| {
-        let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let account =
+            name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
         let (resource, namespace, name) = match (resource, account) {
             ("users", Some((namespace, name))) => ("serviceaccounts", namespace, name),
             (resource, _) => (resource, "", name),
@@ -111,7 +124,12 @@ pub(super) fn rules_of(api: &Api, user: &User, namespace: &str) -> Vec<Granted> 
     }
     let mut out = Vec::new();
     for (kind, binding) in bindings {
-        let Some(subject) = binding["subjects"].as_array().into_iter().flatten().find(|s| applies(s, user, &binding)) else {
+        let Some(subject) = binding["subjects"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|s| applies(s, user, &binding))
+        else {
             continue;
         };
         let reference = &binding["roleRef"];
@@ -133,7 +151,8 @@ pub(super) fn rules_of(api: &Api, user: &User, namespace: &str) -> Vec<Granted> 
             }
             other => format!("{other} \"{}\"", text(&subject["name"])),
         };
-        let reason = format!("RBAC: allowed by {kind} \"{name}\" of {role_kind} \"{role}\" to {who}");
+        let reason =
+            format!("RBAC: allowed by {kind} \"{name}\" of {role_kind} \"{role}\" to {who}");
         for rule in found.value()["rules"].as_array().into_iter().flatten() {
             out.push(Granted { rule: rule.clone(), reason: reason.clone() });
         }
@@ -152,7 +171,8 @@ fn applies(subject: &Value, user: &User, binding: &Value) -> bool {
         "Group" => user.is_in(name),
         "ServiceAccount" => {
             let own = binding["metadata"]["namespace"].as_str();
-            let namespace = subject["namespace"].as_str().filter(|n| !n.is_empty()).or(own).unwrap_or_default();
+            let namespace =
+                subject["namespace"].as_str().filter(|n| !n.is_empty()).or(own).unwrap_or_default();
             user.name == format!("system:serviceaccount:{namespace}:{name}")
         }
         _ => false,
@@ -167,14 +187,21 @@ fn covers(rule: &Value, attributes: &Attributes) -> bool {
         return false;
     }
     if let Some(path) = &attributes.path {
-        return rule["nonResourceURLs"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|pattern| {
-            pattern == path || pattern.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix))
-        });
+        return rule["nonResourceURLs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .any(|pattern| {
+                pattern == path
+                    || pattern.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix))
+            });
     }
     let full = attributes.full_resource();
     let any = format!("*/{}", attributes.subresource);
     let resource = has("resources", &full)
-        || !attributes.subresource.is_empty() && rule["resources"].as_array().into_iter().flatten().any(|one| *one == any);
+        || !attributes.subresource.is_empty()
+            && rule["resources"].as_array().into_iter().flatten().any(|one| *one == any);
     let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
     let named = names.is_none_or(|names| names.iter().any(|name| *name == attributes.name));
     has("apiGroups", &attributes.group) && resource && named
@@ -188,25 +215,49 @@ pub(super) fn bootstrap() -> Vec<(&'static str, Value)> {
             "annotations": { "rbac.authorization.kubernetes.io/autoupdate": "true" },
         })
     };
-    let role = |name: &str, rules: Value| ("clusterroles", json!({ "metadata": meta(name), "rules": rules }));
+    let role = |name: &str, rules: Value| {
+        ("clusterroles", json!({ "metadata": meta(name), "rules": rules }))
+    };
     let binding = |name: &str, role: &str, groups: &[&str]| {
-        let subjects: Vec<Value> =
-            groups.iter().map(|group| json!({ "kind": "Group", "apiGroup": RBAC, "name": group })).collect();
+        let subjects: Vec<Value> = groups
+            .iter()
+            .map(|group| json!({ "kind": "Group", "apiGroup": RBAC, "name": group }))
+            .collect();
         let reference = json!({ "apiGroup": RBAC, "kind": "ClusterRole", "name": role });
-        ("clusterrolebindings", json!({ "metadata": meta(name), "subjects": subjects, "roleRef": reference }))
+        (
+            "clusterrolebindings",
+            json!({ "metadata": meta(name), "subjects": subjects, "roleRef": reference }),
+        )
     };
     let public = json!(["/healthz", "/livez", "/readyz", "/version", "/version/"]);
     let discovery = json!([
-        "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version",
+        "/api",
+        "/api/*",
+        "/apis",
+        "/apis/*",
+        "/healthz",
+        "/livez",
+        "/openapi",
+        "/openapi/*",
+        "/readyz",
+        "/version",
         "/version/"
     ]);
     let read = json!(["get", "list", "watch"]);
     let write = json!(["create", "delete", "deletecollection", "patch", "update"]);
     let core = json!([
-        "configmaps", "endpoints", "events", "persistentvolumeclaims", "pods", "replicationcontrollers", "secrets",
-        "serviceaccounts", "services"
+        "configmaps",
+        "endpoints",
+        "events",
+        "persistentvolumeclaims",
+        "pods",
+        "replicationcontrollers",
+        "secrets",
+        "serviceaccounts",
+        "services"
     ]);
-    let apps = json!(["daemonsets", "deployments", "deployments/scale", "replicasets", "statefulsets"]);
+    let apps =
+        json!(["daemonsets", "deployments", "deployments/scale", "replicasets", "statefulsets"]);
     vec![
         role(
             "cluster-admin",
@@ -247,6 +298,10 @@ pub(super) fn bootstrap() -> Vec<(&'static str, Value)> {
         binding("cluster-admin", "cluster-admin", &["system:masters"]),
         binding("system:basic-user", "system:basic-user", &["system:authenticated"]),
         binding("system:discovery", "system:discovery", &["system:authenticated"]),
-        binding("system:public-info-viewer", "system:public-info-viewer", &["system:authenticated", "system:unauthenticated"]),
+        binding(
+            "system:public-info-viewer",
+            "system:public-info-viewer",
+            &["system:authenticated", "system:unauthenticated"],
+        ),
     ]
 }

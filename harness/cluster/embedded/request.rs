@@ -9,6 +9,9 @@ use super::kinds::Resource;
 use super::status::{Cause, Status};
 use serde_json::json;
 
+/// Bytes of warnings that go with one answer, as far as they need not be cut off inside one.
+const MOST_WARNINGS: usize = 4096;
+
 /// Who asks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct User {
@@ -39,7 +42,8 @@ impl Call {
     pub(super) fn warn(&self, text: impl Into<String>) {
         let text = text.into();
         let mut warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !warnings.contains(&text) {
+        let told: usize = warnings.iter().map(String::len).sum();
+        if told < MOST_WARNINGS && !warnings.contains(&text) {
             warnings.push(text);
         }
     }
@@ -50,7 +54,13 @@ impl Call {
             return given.to_owned();
         }
         let agent = self.header("user-agent").unwrap_or_default();
-        let name: String = agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+        let name: String = agent
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
         let mut end = name.len().min(128);
         while !name.is_char_boundary(end) {
             end -= 1;
@@ -82,7 +92,8 @@ impl Query {
 
     /// A flag: there and not `0` or `false`.
     pub(super) fn flag(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| !matches!(value, "0" | "false" | "False" | "FALSE" | "f" | "F"))
+        self.get(key)
+            .is_some_and(|value| !matches!(value, "0" | "false" | "False" | "FALSE" | "f" | "F"))
     }
 
     /// A whole number.

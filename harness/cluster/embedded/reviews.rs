@@ -9,7 +9,7 @@ use super::api::Api;
 use super::auth;
 use super::decode;
 use super::fields;
-use super::kinds::{Resource, builtin, builtins};
+use super::kinds::{Resource, builtin};
 use super::meta;
 use super::rbac::{self, Attributes};
 use super::request::{Call, Target, User, WriteOptions, key};
@@ -26,18 +26,36 @@ pub(super) fn review(api: &Api, call: &Call, target: &Target) -> Result<Value, S
     match resource.plural.as_str() {
         "selfsubjectaccessreviews" => {
             let author = write::author(call, target);
-            fields::update(write::node(resource), &write::empty(resource), &mut object, &author, true);
+            fields::update(
+                write::node(resource),
+                &write::empty(resource),
+                &mut object,
+                &author,
+                true,
+            );
             access(api, &call.user, &mut object)?;
         }
         "subjectaccessreviews" | "localsubjectaccessreviews" => {
             let author = write::author(call, target);
-            fields::update(write::node(resource), &write::empty(resource), &mut object, &author, true);
+            fields::update(
+                write::node(resource),
+                &write::empty(resource),
+                &mut object,
+                &author,
+                true,
+            );
             let user = subject(&object["spec"]);
             access(api, &user, &mut object)?;
         }
         "selfsubjectrulesreviews" => {
             let author = write::author(call, target);
-            fields::update(write::node(resource), &write::empty(resource), &mut object, &author, true);
+            fields::update(
+                write::node(resource),
+                &write::empty(resource),
+                &mut object,
+                &author,
+                true,
+            );
             rules(api, &call.user, &mut object)?;
         }
         "selfsubjectreviews" => {
@@ -46,7 +64,13 @@ pub(super) fn review(api: &Api, call: &Call, target: &Target) -> Result<Value, S
         }
         "tokenreviews" => {
             let author = write::author(call, target);
-            fields::update(write::node(resource), &write::empty(resource), &mut object, &author, true);
+            fields::update(
+                write::node(resource),
+                &write::empty(resource),
+                &mut object,
+                &author,
+                true,
+            );
             token_review(api, &mut object);
         }
         "bindings" => {
@@ -68,13 +92,24 @@ fn info(user: &User) -> Value {
         out["groups"] = json!(user.groups);
     }
     if !user.extra.is_empty() {
-        out["extra"] = user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect::<Map<_, _>>().into();
+        out["extra"] = user
+            .extra
+            .iter()
+            .map(|(key, values)| (key.clone(), json!(values)))
+            .collect::<Map<_, _>>()
+            .into();
     }
     out
 }
 
 fn subject(spec: &Value) -> User {
-    let groups = spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let groups = spec["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     let text = |key: &str| spec[key].as_str().unwrap_or_default().to_owned();
     User { name: text("user"), uid: text("uid"), groups, extra: Vec::new() }
 }
@@ -89,7 +124,11 @@ fn access(api: &Api, user: &User, object: &mut Value) -> Result<(), Status> {
     }
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let attributes = if path.is_object() {
-        Attributes { verb: text(path, "verb"), path: Some(text(path, "path")), ..Attributes::default() }
+        Attributes {
+            verb: text(path, "verb"),
+            path: Some(text(path, "path")),
+            ..Attributes::default()
+        }
     } else {
         Attributes {
             verb: text(resource, "verb"),
@@ -116,7 +155,10 @@ fn rules(api: &Api, user: &User, object: &mut Value) -> Result<(), Status> {
     }
     let (mut resources, mut paths): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     let granted = if user.is_in("system:masters") {
-        vec![json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }), json!({ "verbs": ["*"], "nonResourceURLs": ["*"] })]
+        vec![
+            json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }),
+            json!({ "verbs": ["*"], "nonResourceURLs": ["*"] }),
+        ]
     } else {
         rbac::rules_of(api, user, &namespace).into_iter().map(|granted| granted.rule).collect()
     };
@@ -129,14 +171,20 @@ fn rules(api: &Api, user: &User, object: &mut Value) -> Result<(), Status> {
         }
     }
     object["spec"] = json!({});
-    object["status"] = json!({ "resourceRules": resources, "nonResourceRules": paths, "incomplete": false });
+    object["status"] =
+        json!({ "resourceRules": resources, "nonResourceRules": paths, "incomplete": false });
     Ok(())
 }
 
 fn token_review(api: &Api, object: &mut Value) {
     let token = object["spec"]["token"].as_str().unwrap_or_default().to_owned();
-    let wanted: Vec<String> =
-        object["spec"]["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let wanted: Vec<String> = object["spec"]["audiences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     object["status"] = match auth::of_token(api, &token) {
         Some(user) => {
             let audiences = if wanted.is_empty() { vec![ISSUER.to_owned()] } else { wanted };
@@ -149,9 +197,7 @@ fn token_review(api: &Api, object: &mut Value) {
 /// POST to `serviceaccounts/<name>/token`.
 pub(super) fn token(api: &Api, call: &Call, target: &Target) -> Result<Value, Status> {
     let options = WriteOptions::read(call, "CreateOptions", false)?;
-    let all = builtins();
     let resource = token_request();
-    let _ = all;
     let mut object = decode::body(call, resource, options.strictness)?;
     let accounts = &target.resource;
     let account = api
@@ -194,7 +240,8 @@ pub(super) fn token(api: &Api, call: &Call, target: &Target) -> Result<Value, St
         "iss": ISSUER, "jti": meta::uid(), "kubernetes.io": own,
         "sub": format!("system:serviceaccount:{}:{}", target.namespace, target.name),
     });
-    let token = api.signer().sign(&claims).ok_or_else(|| Status::internal("failed to sign token"))?;
+    let token =
+        api.signer().sign(&claims).ok_or_else(|| Status::internal("failed to sign token"))?;
     let mut tracked = json!({ "metadata": {}, "spec": asked });
     let author = fields::Author {
         manager: call.manager(),
@@ -216,7 +263,11 @@ pub(super) fn token(api: &Api, call: &Call, target: &Target) -> Result<Value, St
 }
 
 /// The object that a token is bound to, which must be there.
-fn bound_object(api: &Api, target: &Target, reference: &Value) -> Result<Option<(&'static str, Value)>, Status> {
+fn bound_object(
+    api: &Api,
+    target: &Target,
+    reference: &Value,
+) -> Result<Option<(&'static str, Value)>, Status> {
     let name = reference["name"].as_str().unwrap_or_default();
     let (kind, plural) = match reference["kind"].as_str() {
         None => return Ok(None),
@@ -224,7 +275,10 @@ fn bound_object(api: &Api, target: &Target, reference: &Value) -> Result<Option<
         Some("Secret") => ("secret", "secrets"),
         Some("Node") => ("node", "nodes"),
         Some(other) => {
-            let text = format!("cannot bind token for serviceaccount \"{}\" to object type {other}", target.name);
+            let text = format!(
+                "cannot bind token for serviceaccount \"{}\" to object type {other}",
+                target.name
+            );
             return Err(Status::bad_request(text));
         }
     };
@@ -234,7 +288,10 @@ fn bound_object(api: &Api, target: &Target, reference: &Value) -> Result<Option<
     let found = stored.ok_or_else(|| Status::not_found(resource, name))?.value();
     let uid = found["metadata"]["uid"].clone();
     if reference["uid"].as_str().is_some_and(|wanted| !wanted.is_empty() && json!(wanted) != uid) {
-        let text = format!("the UID in the bound object reference ({}) does not match the UID in record", reference["uid"]);
+        let text = format!(
+            "the UID in the bound object reference ({}) does not match the UID in record",
+            reference["uid"]
+        );
         return Err(Status::conflict(resource, name, &text));
     }
     Ok(Some((kind, json!({ "name": name, "uid": uid }))))
@@ -243,21 +300,31 @@ fn bound_object(api: &Api, target: &Target, reference: &Value) -> Result<Option<
 /// TokenRequest is served as a subresource only.
 fn token_request() -> &'static Arc<Resource> {
     static RESOURCE: std::sync::OnceLock<Arc<Resource>> = std::sync::OnceLock::new();
-    RESOURCE.get_or_init(|| Arc::new(super::kinds::unlisted("authentication.k8s.io", "v1", "TokenRequest")))
+    RESOURCE.get_or_init(|| {
+        Arc::new(super::kinds::unlisted("authentication.k8s.io", "v1", "TokenRequest"))
+    })
 }
 
 /// Puts a pod on a node.
-pub(super) fn bind(api: &Api, target: &Target, name: &str, object: &Value) -> Result<Value, Status> {
+pub(super) fn bind(
+    api: &Api,
+    target: &Target,
+    name: &str,
+    object: &Value,
+) -> Result<Value, Status> {
     let pods = builtin("", "pods");
     let writer = api.store().write();
     let pod_key = key(&target.namespace, name);
-    let stored = writer.get(&pods.collection, &pod_key).ok_or_else(|| Status::not_found(pods, name))?;
+    let stored =
+        writer.get(&pods.collection, &pod_key).ok_or_else(|| Status::not_found(pods, name))?;
     let mut pod = write::load(pods, &stored);
     if pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty()) {
         let text = format!("pod {name} is already assigned to node {}", pod["spec"]["nodeName"]);
         return Err(Status::conflict(pods, name, &text));
     }
     pod["spec"]["nodeName"] = object["target"]["name"].clone();
-    write::put(&writer, pods, &pod_key, pod);
-    Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }))
+    write::put(&writer, pods, &pod_key, pod, 201);
+    Ok(
+        json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }),
+    )
 }

@@ -55,7 +55,8 @@ pub(super) fn split(path: &str) -> Route {
     }
     let text = |at: usize| rest.get(at).map(|s| (*s).to_owned()).unwrap_or_default();
     // `namespaces/x/status` and `namespaces/x/finalize` are about the namespace itself.
-    let about_namespace = rest.len() < 3 || rest.len() == 3 && found.group.is_empty() && matches!(rest[2], "status" | "finalize");
+    let about_namespace = rest.len() < 3
+        || rest.len() == 3 && found.group.is_empty() && matches!(rest[2], "status" | "finalize");
     if rest[0] == "namespaces" && !about_namespace {
         found.namespace = text(1);
         found.plural = text(2);
@@ -97,7 +98,10 @@ pub(super) fn resolve(api: &Api, path: &ResourcePath) -> Result<Arc<Resource>, N
     }
     let groups = api.custom();
     let versions: &Versions = groups.get(&path.group).ok_or(Nowhere::Text)?;
-    let resource = versions.get(&path.version).and_then(|found| found.get(&path.plural)).ok_or(Nowhere::Text)?;
+    let resource = versions
+        .get(&path.version)
+        .and_then(|found| found.get(&path.plural))
+        .ok_or(Nowhere::Text)?;
     let scoped = !path.namespace.is_empty();
     // A list of everything needs no namespace, one object of a namespaced resource does.
     let fits = if resource.namespaced { scoped || path.name.is_empty() } else { !scoped };
@@ -136,11 +140,20 @@ mod tests {
     #[test]
     fn paths_are_split_as_the_real_server_splits_them() {
         let found = resource("/api/v1/namespaces/a/secrets/b/");
-        assert_eq!((found.namespace.as_str(), found.plural.as_str(), found.name.as_str()), ("a", "secrets", "b"));
+        assert_eq!(
+            (found.namespace.as_str(), found.plural.as_str(), found.name.as_str()),
+            ("a", "secrets", "b")
+        );
         let found = resource("/api/v1/namespaces/a/finalize");
-        assert_eq!((found.plural.as_str(), found.name.as_str(), found.subresource.as_str()), ("namespaces", "a", "finalize"));
+        assert_eq!(
+            (found.plural.as_str(), found.name.as_str(), found.subresource.as_str()),
+            ("namespaces", "a", "finalize")
+        );
         let found = resource("/apis/g/v1/widgets/x/status");
-        assert_eq!((found.plural.as_str(), found.name.as_str(), found.subresource.as_str()), ("widgets", "x", "status"));
+        assert_eq!(
+            (found.plural.as_str(), found.name.as_str(), found.subresource.as_str()),
+            ("widgets", "x", "status")
+        );
         assert!(resource("/api/v1/watch/secrets").watch);
         assert!(matches!(split("/api/v1//secrets"), Route::Other(_)));
         assert!(matches!(split("/apis/g/v1"), Route::Other(_)));

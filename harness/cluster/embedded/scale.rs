@@ -53,7 +53,10 @@ fn scale_of(resource: &Resource, object: &Value) -> Result<Value, Status> {
         None if resource.custom().is_some() => {
             let path = format!(".{}", spec.join("."));
             let name = meta::text(object, "name");
-            let text = format!("the spec replicas field {path:?} does not exist in {} {name:?}", resource.qualified());
+            let text = format!(
+                "the spec replicas field {path:?} does not exist in {} {name:?}",
+                resource.qualified()
+            );
             return Err(Status::internal_error(text));
         }
         None => 0,
@@ -70,8 +73,10 @@ fn scale_of(resource: &Resource, object: &Value) -> Result<Value, Status> {
     let selector = match selector {
         Some(path) => at(object, &path).and_then(Value::as_str).map(str::to_owned),
         None => object["spec"]["selector"]["matchLabels"].as_object().map(|labels| {
-            let parts: Vec<String> =
-                labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+            let parts: Vec<String> = labels
+                .iter()
+                .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+                .collect();
             parts.join(",")
         }),
     };
@@ -79,7 +84,9 @@ fn scale_of(resource: &Resource, object: &Value) -> Result<Value, Status> {
         shown["selector"] = json!(selector);
     }
     let spec = if replicas == 0 { json!({}) } else { json!({ "replicas": replicas }) };
-    Ok(json!({ "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": shown }))
+    Ok(
+        json!({ "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": shown }),
+    )
 }
 
 /// GET.
@@ -99,7 +106,8 @@ pub(super) fn update(api: &Api, call: &Call, target: &Target) -> Result<Written,
 /// PATCH.
 pub(super) fn patch(api: &Api, call: &Call, target: &Target) -> Result<Written, Status> {
     let options = WriteOptions::read(call, "PatchOptions", false)?;
-    let body = parse(&call.body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let body = parse(&call.body)
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
     let media = media_type(call).to_owned();
     set(api, call, target, &options, |current| {
         let mut scale = current.clone();
@@ -146,6 +154,9 @@ fn set(
     let (path, ..) = paths(resource);
     let mut slot = &mut new;
     for key in &path {
+        if !slot.is_object() {
+            *slot = json!({});
+        }
         slot = &mut slot[key];
     }
     *slot = json!(replicas);
@@ -160,5 +171,5 @@ fn set(
     fields::update(write::node(resource), &old, &mut new, &author, false);
     let main = Target { subresource: String::new(), ..target.clone() };
     let written = replace(&writer, call, &main, &stored, &old, new, options.dry_run)?;
-    Ok(Written { code: 200, object: scale_of(resource, &written.object)? })
+    Ok(Written::unstored(200, scale_of(resource, &written.object)?))
 }

@@ -28,11 +28,17 @@ impl Labels {
         let labels = &object["metadata"]["labels"];
         let label = |key: &String| labels.get(key).and_then(Value::as_str);
         self.0.iter().all(|requirement| match requirement {
-            Requirement::In(key, values) => label(key).is_some_and(|value| values.iter().any(|one| one == value)),
-            Requirement::NotIn(key, values) => label(key).is_none_or(|value| values.iter().all(|one| one != value)),
+            Requirement::In(key, values) => {
+                label(key).is_some_and(|value| values.iter().any(|one| one == value))
+            }
+            Requirement::NotIn(key, values) => {
+                label(key).is_none_or(|value| values.iter().all(|one| one != value))
+            }
             Requirement::Exists(key) => label(key).is_some(),
             Requirement::Absent(key) => label(key).is_none(),
-            Requirement::Greater(key, than) => number(label(key)).is_some_and(|value| value > *than),
+            Requirement::Greater(key, than) => {
+                number(label(key)).is_some_and(|value| value > *than)
+            }
             Requirement::Less(key, than) => number(label(key)).is_some_and(|value| value < *than),
         })
     }
@@ -50,19 +56,34 @@ impl Labels {
                     return Err("found '', expected: identifier after ','".into());
                 }
                 Token::Word(_) | Token::Symbol("!") => {
-                    let requirement = parser.requirement().map_err(|error| format!("unable to parse requirement: {error}"))?;
+                    let requirement = parser
+                        .requirement()
+                        .map_err(|error| format!("unable to parse requirement: {error}"))?;
                     requirements.push(requirement);
                     match parser.next() {
                         Token::End => return Ok(Self(requirements)),
                         Token::Symbol(",") => {
                             if !matches!(parser.peek(), Token::Word(_) | Token::Symbol("!")) {
-                                return Err(format!("found '{}', expected: identifier after ','", parser.peek().text()));
+                                return Err(format!(
+                                    "found '{}', expected: identifier after ','",
+                                    parser.peek().text()
+                                ));
                             }
                         }
-                        other => return Err(format!("found '{}', expected: ',' or 'end of string'", other.text())),
+                        other => {
+                            return Err(format!(
+                                "found '{}', expected: ',' or 'end of string'",
+                                other.text()
+                            ));
+                        }
                     }
                 }
-                other => return Err(format!("found '{}', expected: !, identifier, or 'end of string'", other.text())),
+                other => {
+                    return Err(format!(
+                        "found '{}', expected: !, identifier, or 'end of string'",
+                        other.text()
+                    ));
+                }
             }
         }
     }
@@ -104,7 +125,8 @@ fn tokens(text: &str) -> Vec<Token> {
             rest = &rest[symbol.len()..];
             continue;
         }
-        let end = rest.find(|c: char| c.is_whitespace() || "=!,()><".contains(c)).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| c.is_whitespace() || "=!,()><".contains(c)).unwrap_or(rest.len());
         out.push(Token::Word(rest[..end].to_owned()));
         rest = &rest[end..];
     }
@@ -144,12 +166,18 @@ impl Parser {
             Token::Symbol(symbol @ ("=" | "==" | "!=" | ">" | "<")) => symbol.to_owned(),
             Token::Word(word) if word == "in" || word == "notin" => word,
             other => {
-                return Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", other.text()))
-                    .map_err(|text| text.replace("in, notin, =, ==, !=, gt, lt", "',' or 'end of string'"));
+                return Err(format!(
+                    "found '{}', expected: in, notin, =, ==, !=, gt, lt",
+                    other.text()
+                ))
+                .map_err(|text| {
+                    text.replace("in, notin, =, ==, !=, gt, lt", "',' or 'end of string'")
+                });
             }
         };
         self.at += 1;
-        let values = if operator == "in" || operator == "notin" { self.set()? } else { vec![self.value()] };
+        let values =
+            if operator == "in" || operator == "notin" { self.set()? } else { vec![self.value()] };
         for value in &values {
             check_value(&key, value)?;
         }
@@ -191,7 +219,9 @@ impl Parser {
                     match self.next() {
                         Token::Symbol(",") => {}
                         Token::Symbol(")") => return Ok(values),
-                        other => return Err(format!("found '{}', expected: ',' or ')'", other.text())),
+                        other => {
+                            return Err(format!("found '{}', expected: ',' or ')'", other.text()));
+                        }
                     }
                 }
                 Token::Symbol(",") => values.push(String::new()),
@@ -199,7 +229,12 @@ impl Parser {
                     values.push(String::new());
                     return Ok(values);
                 }
-                other => return Err(format!("found '{}', expected: ',', ')' or identifier", other.text())),
+                other => {
+                    return Err(format!(
+                        "found '{}', expected: ',', ')' or identifier",
+                        other.text()
+                    ));
+                }
             }
         }
     }
@@ -235,14 +270,20 @@ impl Fields {
 
     /// The one name that can match, where the selector says so.
     pub(super) fn name(&self) -> Option<&str> {
-        self.0.iter().find(|(path, _, equal)| path == "metadata.name" && *equal).map(|(_, value, _)| value.as_str())
+        self.0
+            .iter()
+            .find(|(path, _, equal)| path == "metadata.name" && *equal)
+            .map(|(_, value, _)| value.as_str())
     }
 
     /// Reads the text of a selector for a resource.
     pub(super) fn parse(text: &str, resource: &Resource) -> Result<Self, String> {
         let mut out = Vec::new();
         for part in split(text).into_iter().filter(|part| !part.is_empty()) {
-            let parsed = ["!=", "==", "="].into_iter().filter_map(|op| part.find(op).map(|at| (at, op))).min_by_key(|(at, op)| (*at, usize::MAX - op.len()));
+            let parsed = ["!=", "==", "="]
+                .into_iter()
+                .filter_map(|op| part.find(op).map(|at| (at, op)))
+                .min_by_key(|(at, op)| (*at, usize::MAX - op.len()));
             let Some((at, operator)) = parsed else {
                 return Err(format!("invalid selector: '{text}'; can't understand '{part}'"));
             };
@@ -286,16 +327,37 @@ fn selectable(resource: &Resource) -> &'static [&'static str] {
         ("", "secrets") => &["type"],
         ("", "namespaces") => &["status.phase"],
         ("", "pods") => &[
-            "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
-            "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
         ],
         ("", "nodes") => &["spec.unschedulable"],
         ("" | "events.k8s.io", "events") => &[
-            "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
-            "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "regarding.kind",
-            "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion",
-            "regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingComponent", "reportingController",
-            "source", "type",
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reason",
+            "reportingComponent",
+            "reportingController",
+            "source",
+            "type",
         ],
         ("batch", "jobs") => &["status.successful"],
         ("", "services") => &["spec.clusterIP", "spec.type"],
@@ -317,7 +379,9 @@ fn known(path: &str, resource: &Resource) -> Result<(), String> {
         return Err(format!("field label not supported: {path}"));
     }
     if selectable(resource).is_empty() {
-        return Err(format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""));
+        return Err(format!(
+            "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ));
     }
     Err(format!("field label not supported: {path}"))
 }
@@ -330,7 +394,10 @@ fn field(object: &Value, path: &str) -> String {
     let special = match path.as_str() {
         "source" => {
             let own = object["source"]["component"].as_str().filter(|text| !text.is_empty());
-            return own.or_else(|| object["reportingComponent"].as_str()).unwrap_or_default().to_owned();
+            return own
+                .or_else(|| object["reportingComponent"].as_str())
+                .unwrap_or_default()
+                .to_owned();
         }
         "spec.unschedulable" | "spec.hostNetwork" => "false",
         "status.successful" => "0",
@@ -353,9 +420,20 @@ mod tests {
     fn requirements_select_as_the_documentation_says() {
         let object = json!({ "metadata": { "labels": { "app": "x", "n": "5" } } });
         for (text, wanted) in [
-            ("app=x", true), ("app==x", true), ("app!=x", false), ("other!=x", true), ("app in (x,y)", true),
-            ("app notin (x)", false), ("app", true), ("!app", false), ("!other", true), ("n>4", true), ("n<5", false),
-            ("app=x,!other", true), ("", true), ("app=", false),
+            ("app=x", true),
+            ("app==x", true),
+            ("app!=x", false),
+            ("other!=x", true),
+            ("app in (x,y)", true),
+            ("app notin (x)", false),
+            ("app", true),
+            ("!app", false),
+            ("!other", true),
+            ("n>4", true),
+            ("n<5", false),
+            ("app=x,!other", true),
+            ("", true),
+            ("app=", false),
         ] {
             assert_eq!(Labels::parse(text).expect(text).matches(&object), wanted, "{text}");
         }

@@ -12,14 +12,17 @@ pub(super) struct Status {
     pub(super) message: String,
     pub(super) details: Option<Value>,
     /// A token for an inconsistent rest, given with an expired one.
-    pub(super) continue_token: Option<(String, Option<u64>)>,
-    /// Text of `Warning` headers that go with the failure.
-    pub(super) warnings: Vec<String>,
+    pub(super) continue_token: Option<Box<str>>,
 }
 
 impl Status {
-    fn new(code: u16, reason: Option<&'static str>, message: impl Into<String>, details: Option<Value>) -> Self {
-        Self { code, reason, message: message.into(), details, continue_token: None, warnings: Vec::new() }
+    fn new(
+        code: u16,
+        reason: Option<&'static str>,
+        message: impl Into<String>,
+        details: Option<Value>,
+    ) -> Self {
+        Self { code, reason, message: message.into(), details, continue_token: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -36,7 +39,12 @@ impl Status {
 
     /// No such resource in a built-in group: the second of the three kinds of 404.
     pub(super) fn no_resource() -> Self {
-        Self::new(404, Some("NotFound"), "the server could not find the requested resource", Some(json!({})))
+        Self::new(
+            404,
+            Some("NotFound"),
+            "the server could not find the requested resource",
+            Some(json!({})),
+        )
     }
 
     pub(super) fn method_not_allowed() -> Self {
@@ -45,14 +53,20 @@ impl Status {
     }
 
     pub(super) fn not_supported(verb: &str, resource: &Resource) -> Self {
-        let message = format!("{verb} is not supported on resources of kind \"{}\"", resource.qualified());
+        let message =
+            format!("{verb} is not supported on resources of kind \"{}\"", resource.qualified());
         let details = named("", &resource.group, &resource.plural);
         Self::new(405, Some("MethodNotAllowed"), message, Some(details))
     }
 
     pub(super) fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} \"{name}\" not found", resource.qualified());
-        Self::new(404, Some("NotFound"), message, Some(named(name, &resource.group, &resource.plural)))
+        Self::new(
+            404,
+            Some("NotFound"),
+            message,
+            Some(named(name, &resource.group, &resource.plural)),
+        )
     }
 
     pub(super) fn namespace_not_found(name: &str) -> Self {
@@ -63,7 +77,12 @@ impl Status {
     pub(super) fn already_exists(resource: &Resource, name: &str, terminating: bool) -> Self {
         let prefix = if terminating { "object is being deleted: " } else { "" };
         let message = format!("{prefix}{} \"{name}\" already exists", resource.qualified());
-        Self::new(409, Some("AlreadyExists"), message, Some(named(name, &resource.group, &resource.plural)))
+        Self::new(
+            409,
+            Some("AlreadyExists"),
+            message,
+            Some(named(name, &resource.group, &resource.plural)),
+        )
     }
 
     pub(super) fn modified(resource: &Resource, name: &str) -> Self {
@@ -72,14 +91,28 @@ impl Status {
     }
 
     pub(super) fn conflict(resource: &Resource, name: &str, text: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {text}", resource.qualified());
-        Self::new(409, Some("Conflict"), message, Some(named(name, &resource.group, &resource.plural)))
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {text}", resource.qualified());
+        Self::new(
+            409,
+            Some("Conflict"),
+            message,
+            Some(named(name, &resource.group, &resource.plural)),
+        )
     }
 
     /// A precondition of a delete that does not hold; `details.kind` is the kind here, not the resource.
     pub(super) fn precondition(resource: &Resource, name: &str, text: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {text}", resource.qualified_kind());
-        Self::new(409, Some("Conflict"), message, Some(named(name, &resource.group, &resource.kind)))
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {text}",
+            resource.qualified_kind()
+        );
+        Self::new(
+            409,
+            Some("Conflict"),
+            message,
+            Some(named(name, &resource.group, &resource.kind)),
+        )
     }
 
     pub(super) fn apply_conflicts(message: String, causes: Vec<Value>) -> Self {
@@ -99,8 +132,9 @@ impl Status {
     }
 
     pub(super) fn unsupported_media(accepted: &str) -> Self {
-        let message =
-            format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+        );
         Self::new(415, Some("UnsupportedMediaType"), message, None)
     }
 
@@ -112,14 +146,24 @@ impl Status {
     pub(super) fn internal_error(message: impl std::fmt::Display) -> Self {
         let text = message.to_string();
         let details = json!({ "causes": [{ "message": text }] });
-        Self::new(500, Some("InternalError"), format!("Internal error occurred: {text}"), Some(details))
+        Self::new(
+            500,
+            Some("InternalError"),
+            format!("Internal error occurred: {text}"),
+            Some(details),
+        )
     }
 
     /// A resourceVersion from the future.
     pub(super) fn too_new(asked: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         let causes = json!([{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }]);
-        Self::new(504, Some("Timeout"), message, Some(json!({ "causes": causes, "retryAfterSeconds": 1 })))
+        Self::new(
+            504,
+            Some("Timeout"),
+            message,
+            Some(json!({ "causes": causes, "retryAfterSeconds": 1 })),
+        )
     }
 
     /// A JSON patch that cannot be applied.
@@ -131,14 +175,10 @@ impl Status {
     /// Validation failures of one object.
     pub(super) fn invalid(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let mut lines: Vec<String> = Vec::new();
-        for cause in causes {
-            let line = cause.line();
-            // An aggregate says the same thing once.
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
-        }
+        // An aggregate says the same thing once.
+        let mut seen = std::collections::BTreeSet::new();
+        let lines: Vec<String> =
+            causes.iter().map(Cause::line).filter(|line| seen.insert(line.clone())).collect();
         let text = match lines.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -148,7 +188,12 @@ impl Status {
         if !list.is_empty() {
             details["causes"] = Value::Array(list);
         }
-        Self::new(422, Some("Invalid"), format!("{qualified} \"{name}\" is invalid: {text}"), Some(details))
+        Self::new(
+            422,
+            Some("Invalid"),
+            format!("{qualified} \"{name}\" is invalid: {text}"),
+            Some(details),
+        )
     }
 
     /// Validation failures of the options in the query.
@@ -161,17 +206,10 @@ impl Status {
         self
     }
 
-    pub(super) fn is_not_found(&self) -> bool {
-        self.code == 404
-    }
-
     /// The object on the wire.
     pub(super) fn value(&self) -> Value {
         let mut metadata = Map::new();
-        if let Some((token, version)) = &self.continue_token {
-            if let Some(version) = version {
-                metadata.insert("resourceVersion".into(), json!(version.to_string()));
-            }
+        if let Some(token) = &self.continue_token {
             metadata.insert("continue".into(), json!(token));
         }
         let mut status = json!({
@@ -209,17 +247,29 @@ pub(super) struct Cause {
 
 impl Cause {
     pub(super) fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message = if detail.is_empty() { "Required value".into() } else { format!("Required value: {detail}") };
+        let message = if detail.is_empty() {
+            "Required value".into()
+        } else {
+            format!("Required value: {detail}")
+        };
         Self { reason: "FieldValueRequired", field: field.into(), message }
     }
 
-    pub(super) fn invalid(field: impl Into<String>, value: &Value, detail: impl std::fmt::Display) -> Self {
+    pub(super) fn invalid(
+        field: impl Into<String>,
+        value: &Value,
+        detail: impl std::fmt::Display,
+    ) -> Self {
         let message = format!("Invalid value: {}: {detail}", shown(value));
         Self { reason: "FieldValueInvalid", field: field.into(), message }
     }
 
     pub(super) fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {detail}") }
+        Self {
+            reason: "FieldValueForbidden",
+            field: field.into(),
+            message: format!("Forbidden: {detail}"),
+        }
     }
 
     pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
@@ -230,9 +280,14 @@ impl Cause {
         }
     }
 
-    pub(super) fn unsupported(field: impl Into<String>, value: &Value, supported: &[String]) -> Self {
+    pub(super) fn unsupported(
+        field: impl Into<String>,
+        value: &Value,
+        supported: &[String],
+    ) -> Self {
         let list: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
-        let message = format!("Unsupported value: {}: supported values: {}", shown(value), list.join(", "));
+        let message =
+            format!("Unsupported value: {}: supported values: {}", shown(value), list.join(", "));
         Self { reason: "FieldValueNotSupported", field: field.into(), message }
     }
 
@@ -241,7 +296,11 @@ impl Cause {
         Self { reason: "FieldValueTooLong", field: field.into(), message }
     }
 
-    pub(super) fn other(reason: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn other(
+        reason: &'static str,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self { reason, field: field.into(), message: message.into() }
     }
 
@@ -292,7 +351,10 @@ mod tests {
     #[test]
     fn one_cause_stands_alone_and_several_stand_in_brackets() {
         let one = [Cause::required("spec", "")];
-        assert_eq!(Status::invalid("Widget", "g", "a", &one).message, "Widget.g \"a\" is invalid: spec: Required value");
+        assert_eq!(
+            Status::invalid("Widget", "g", "a", &one).message,
+            "Widget.g \"a\" is invalid: spec: Required value"
+        );
         let two = [Cause::required("spec", ""), Cause::invalid("spec.n", &json!(3), "too big")];
         assert_eq!(
             Status::invalid("Secret", "", "a", &two).message,

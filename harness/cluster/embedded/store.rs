@@ -25,9 +25,10 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    fn new(mut value: Value, revision: u64) -> Self {
+    /// Writes an object under a revision, which it carries from then on.
+    fn new(value: &mut Value, revision: u64) -> Self {
         value["metadata"]["resourceVersion"] = json!(revision.to_string());
-        let text = serde_json::to_vec(&value).expect("a JSON value is always written");
+        let text = serde_json::to_vec(value).expect("a JSON value is always written");
         Self { revision, text: text.into() }
     }
 
@@ -51,7 +52,7 @@ impl Event {
     /// The old state under the revision of this event: what a watcher gets whose selection the object has left.
     pub(super) fn departed(&self) -> Option<&Stored> {
         let old = self.old.as_ref()?;
-        Some(self.departed.get_or_init(|| Stored::new(old.value(), self.revision)))
+        Some(self.departed.get_or_init(|| Stored::new(&mut old.value(), self.revision)))
     }
 }
 
@@ -87,7 +88,9 @@ impl Feed {
 
     fn push(&self, event: Event) {
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
-        let size = |event: &Event| event.new.as_ref().or(event.old.as_ref()).map_or(0, |stored| stored.text.len());
+        let size = |event: &Event| {
+            event.new.as_ref().or(event.old.as_ref()).map_or(0, |stored| stored.text.len())
+        };
         log.bytes += size(&event);
         log.events.push_back(Arc::new(event));
         while log.events.len() > LOG_EVENTS || (log.bytes > LOG_BYTES && log.events.len() > 1) {
@@ -158,7 +161,8 @@ impl State {
         };
         let bounds = (Bound::Included(from), Bound::Unbounded);
         let prefix = prefix.to_owned();
-        let found = self.collections.get(collection).map(|found| found.objects.range::<str, _>(bounds));
+        let found =
+            self.collections.get(collection).map(|found| found.objects.range::<str, _>(bounds));
         found.into_iter().flatten().take_while(move |(key, _)| key.starts_with(&prefix))
     }
 
@@ -244,7 +248,10 @@ impl Writer<'_> {
     pub(super) fn open(&self, collection: &Arc<str>) {
         let mut state = self.store.state.write().unwrap_or_else(PoisonError::into_inner);
         let revision = state.revision;
-        state.collections.entry(Arc::clone(collection)).or_insert_with(|| Collection::new(revision));
+        state
+            .collections
+            .entry(Arc::clone(collection))
+            .or_insert_with(|| Collection::new(revision));
     }
 
     /// Forgets a resource and ends its watches.
@@ -257,7 +264,17 @@ impl Writer<'_> {
     }
 
     /// Stores a new state of an object under a new revision.
-    pub(super) fn put(&self, collection: &Arc<str>, key: &str, value: Value) -> Arc<Stored> {
+    pub(super) fn put(&self, collection: &Arc<str>, key: &str, mut value: Value) -> Arc<Stored> {
+        self.put_mut(collection, key, &mut value)
+    }
+
+    /// Stores a new state of an object, which gets its version.
+    pub(super) fn put_mut(
+        &self,
+        collection: &Arc<str>,
+        key: &str,
+        value: &mut Value,
+    ) -> Arc<Stored> {
         let revision = self.store.read().revision + 1;
         // Written before the readers are held up.
         let stored = Arc::new(Stored::new(value, revision));
@@ -274,7 +291,10 @@ impl Writer<'_> {
     fn commit(&self, collection: &Arc<str>, key: &str, revision: u64, new: Option<Arc<Stored>>) {
         let feed = {
             let mut state = self.store.state.write().unwrap_or_else(PoisonError::into_inner);
-            let found = state.collections.entry(Arc::clone(collection)).or_insert_with(|| Collection::new(1));
+            let found = state
+                .collections
+                .entry(Arc::clone(collection))
+                .or_insert_with(|| Collection::new(1));
             let (key, old) = match found.objects.remove_entry(key) {
                 Some((key, old)) => (key, Some(old)),
                 None => (Arc::from(key), None),
@@ -344,6 +364,9 @@ mod tests {
         let feed = store.read().feed("g/things").expect("written to");
         let Found::Events(events) = feed.after(2, 10) else { panic!("in the log") };
         let departed = events[0].departed().expect("it was there").value();
-        assert_eq!((departed["n"].clone(), departed["metadata"]["resourceVersion"].clone()), (json!(1), json!("3")));
+        assert_eq!(
+            (departed["n"].clone(), departed["metadata"]["resourceVersion"].clone()),
+            (json!(1), json!("3"))
+        );
     }
 }

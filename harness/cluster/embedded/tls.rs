@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -55,7 +55,11 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name = name("kubernetes", &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::CrlSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.self_signed(&key)?;
         let (pem, der) = (certificate.pem(), certificate.der().clone());
@@ -68,14 +72,18 @@ impl Authority {
 
     /// What the listener needs: our certificate, and our authority for clients that show one.
     pub(super) fn server(&self, address: IpAddr) -> Result<Arc<rustls::ServerConfig>, StartError> {
-        let (certificate, key) = self.server_certificate(address).map_err(StartError::Certificate)?;
+        let (certificate, key) =
+            self.server_certificate(address).map_err(StartError::Certificate)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).map_err(StartError::Tls)?;
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .allow_unauthenticated()
-            .build()
-            .map_err(|_| StartError::Tls(rustls::Error::General("no root for clients".into())))?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .allow_unauthenticated()
+                .build()
+                .map_err(|_| {
+                    StartError::Tls(rustls::Error::General("no root for clients".into()))
+                })?;
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(StartError::Tls)?
@@ -86,16 +94,23 @@ impl Authority {
         Ok(Arc::new(config))
     }
 
-    fn server_certificate(&self, address: IpAddr) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+    fn server_certificate(
+        &self,
+        address: IpAddr,
+    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
         let names = [
-            "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
             "kubernetes.default.svc.cluster.local",
         ];
         let mut params = CertificateParams::new(names.map(str::to_owned).to_vec())?;
         params.distinguished_name = name("kube-apiserver", &[]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        for ip in [address, IpAddr::from([127, 0, 0, 1]), IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])] {
+        for ip in [address, IpAddr::from([127, 0, 0, 1]), IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
+        {
             let name = SanType::IpAddress(ip);
             if !ip.is_unspecified() && !params.subject_alt_names.contains(&name) {
                 params.subject_alt_names.push(name);
@@ -108,7 +123,11 @@ impl Authority {
     }
 
     /// A certificate for a user and its groups.
-    pub(super) fn client(&self, user: &str, groups: &[&str]) -> Result<ClientCertificate, rcgen::Error> {
+    pub(super) fn client(
+        &self,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<ClientCertificate, rcgen::Error> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name = name(user, groups);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

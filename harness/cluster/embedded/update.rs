@@ -1,11 +1,14 @@
 //! PUT, and what PUT and PATCH do to a stored object.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::api::Api;
 use super::builtin;
 use super::create::store_new;
 use super::decode;
+use super::escalation;
 use super::fields;
 use super::meta;
 use super::request::{Call, Target, WriteOptions};
@@ -20,6 +23,7 @@ pub(super) fn update(api: &Api, call: &Call, target: &Target) -> Result<Written,
     let mut object = decode::body(call, resource, options.strictness)?;
     write::check_address(target, &mut object)?;
     write::check_name(target, &object)?;
+    escalation::check(api, &call.user, resource, &object)?;
     let author = write::author(call, target);
     let node = write::node(resource);
     let writer = api.store().write();
@@ -49,7 +53,8 @@ fn check_uid(target: &Target, old: &Value, new: &Value) -> Result<(), Status> {
         return Ok(());
     }
     let resource = &target.resource;
-    let group = if resource.custom().is_some() { format!("{}/", resource.group) } else { String::new() };
+    let group =
+        if resource.custom().is_some() { format!("{}/", resource.group) } else { String::new() };
     let path = format!("/registry/{group}{}/{}", resource.plural, target.key());
     let text = format!(
         "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {stored}"
@@ -62,7 +67,7 @@ pub(super) fn replace(
     writer: &Writer<'_>,
     call: &Call,
     target: &Target,
-    stored: &Stored,
+    stored: &Arc<Stored>,
     old: &Value,
     mut new: Value,
     dry_run: bool,
@@ -70,10 +75,16 @@ pub(super) fn replace(
     let resource = &target.resource;
     match meta::version(&new)? {
         None if resource.traits.version_required => {
-            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &json!(0),
+                "must be specified for an update",
+            );
             return Err(Status::invalid(&resource.plural, &resource.group, &target.name, &[cause]));
         }
-        Some(version) if version != stored.revision => return Err(Status::modified(resource, &target.name)),
+        Some(version) if version != stored.revision => {
+            return Err(Status::modified(resource, &target.name));
+        }
         _ => {}
     }
     for warning in meta::warnings(resource, &mut new, Some(old)) {
@@ -88,18 +99,17 @@ pub(super) fn replace(
         call.warn(warning);
     }
     meta::of(&mut new).insert("resourceVersion".into(), json!(stored.revision.to_string()));
-    if without_times(old) == without_times(&new) {
-        return Ok(Written { code: 200, object: old.clone() });
+    if is_same(old, &new) {
+        return Ok(Written { code: 200, object: old.clone(), stored: Some(Arc::clone(stored)) });
     }
     if dry_run {
-        return Ok(Written { code: 200, object: new });
+        return Ok(Written::unstored(200, new));
     }
     if is_finished(resource, old, &new) {
         writer.delete(&resource.collection, &target.key());
-        return Ok(Written { code: 200, object: new });
+        return Ok(Written::unstored(200, new));
     }
-    let stored = write::put(writer, resource, &target.key(), new);
-    Ok(Written { code: 200, object: write::load(resource, &stored) })
+    Ok(write::put(writer, resource, &target.key(), new, 200))
 }
 
 /// Whether this write took the last thing away that held a dying object.
@@ -114,14 +124,30 @@ fn is_finished(resource: &super::kinds::Resource, old: &Value, new: &Value) -> b
     new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
 }
 
-/// The object without the times of its managed fields: what counts as a change.
-fn without_times(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(entries) = object["metadata"].get_mut("managedFields").and_then(Value::as_array_mut) {
-        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
-            entry.remove("time");
-        }
-        entries.sort_by_key(ToString::to_string);
+/// Whether nothing has changed but the times of managed fields.
+fn is_same(old: &Value, new: &Value) -> bool {
+    let fields = |object: &Value| object.as_object().map_or(0, serde_json::Map::len);
+    if fields(old) != fields(new) || fields(&old["metadata"]) != fields(&new["metadata"]) {
+        return false;
     }
-    object
+    let rest = old.as_object().into_iter().flatten().filter(|(key, _)| *key != "metadata");
+    let meta = old["metadata"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| *key != "managedFields");
+    rest.into_iter().all(|(key, value)| new.get(key) == Some(value))
+        && meta.into_iter().all(|(key, value)| new["metadata"].get(key) == Some(value))
+        && same_managers(&old["metadata"]["managedFields"], &new["metadata"]["managedFields"])
+}
+
+/// Whether two lists of managed fields have the same entries, in any order and at any time.
+fn same_managers(old: &Value, new: &Value) -> bool {
+    let (old, new) = (
+        old.as_array().map_or(&[][..], Vec::as_slice),
+        new.as_array().map_or(&[][..], Vec::as_slice),
+    );
+    let keys = ["manager", "operation", "apiVersion", "subresource", "fieldsType", "fieldsV1"];
+    let same = |a: &Value, b: &Value| keys.iter().all(|key| a.get(key) == b.get(key));
+    old.len() == new.len() && old.iter().all(|a| new.iter().any(|b| same(a, b)))
 }

@@ -26,6 +26,8 @@ use super::write;
 
 /// How many events are taken from the log at a time.
 const BATCH: usize = 64;
+/// Seconds that a watch lasts at most, whatever was asked for.
+const LONGEST: u64 = 365 * 24 * 3600;
 /// A bookmark now and then tells clients how far they are.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
@@ -52,16 +54,19 @@ pub(super) async fn open(
     let bookmarks = call.query.flag("allowWatchBookmarks");
     let start = start(call, bookmarks)?;
     let start = match start {
-        (Start::Everything { bookmark }, wanted) if wanted > 0 => match list::wait_for(&api, wanted).await {
-            Ok(()) => Start::Everything { bookmark },
-            Err(_) => Start::TooNew(wanted),
-        },
+        (Start::Everything { bookmark }, wanted) if wanted > 0 => {
+            match list::wait_for(&api, wanted).await {
+                Ok(()) => Start::Everything { bookmark },
+                Err(_) => Start::TooNew(wanted),
+            }
+        }
         (start, _) => start,
     };
-    let feed = api.store().read().feed(&target.resource.collection).ok_or_else(Status::no_resource)?;
+    let feed =
+        api.store().read().feed(&target.resource.collection).ok_or_else(Status::no_resource)?;
     let receiver = feed.subscribe();
     let seconds = match timeout {
-        Some(seconds) if seconds > 0 => u64::try_from(seconds).unwrap_or(0),
+        Some(seconds) if seconds > 0 => u64::try_from(seconds).unwrap_or(0).min(LONGEST),
         _ => rand::rng().random_range(1800..3600),
     };
     let now = Instant::now();
@@ -86,7 +91,9 @@ pub(super) async fn open(
         finished: false,
     };
     watch.begin(start);
-    Ok(futures::stream::unfold(watch, |mut watch| async move { watch.next().await.map(|frame| (Ok(Frame::data(frame)), watch)) }))
+    Ok(futures::stream::unfold(watch, |mut watch| async move {
+        watch.next().await.map(|frame| (Ok(Frame::data(frame)), watch))
+    }))
 }
 
 /// Reads where a watch starts, and the version that must be there before.
@@ -97,7 +104,8 @@ fn start(call: &Call, bookmarks: bool) -> Result<(Start, u64), Status> {
     let mut causes = Vec::new();
     match initial {
         None if !matching.is_empty() => {
-            let text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            let text =
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
             causes.push(Cause::forbidden("resourceVersionMatch", text));
         }
         Some(_) if matching.is_empty() => {
@@ -171,8 +179,9 @@ impl Watch {
             Start::Everything { bookmark } => {
                 let prefix = prefix(&self.target);
                 let items = state.range(&self.target.resource.collection, &prefix, None);
-                self.initial =
-                    items.map(|(key, stored)| Item { key: Arc::clone(key), stored: Arc::clone(stored) }).collect();
+                self.initial = items
+                    .map(|(key, stored)| Item { key: Arc::clone(key), stored: Arc::clone(stored) })
+                    .collect();
                 self.cursor = state.revision;
                 self.told = state.revision;
                 self.end_of_initial = bookmark.then_some(state.revision);
@@ -230,7 +239,11 @@ impl Watch {
                 }
             }
             let soon = self.deadline.checked_sub(Duration::from_secs(2)).unwrap_or(self.deadline);
-            let wake = if self.bookmarks { self.next_bookmark.min(soon.max(Instant::now())) } else { self.deadline };
+            let wake = if self.bookmarks {
+                self.next_bookmark.min(soon.max(Instant::now()))
+            } else {
+                self.deadline
+            };
             let wake = if self.bookmarks && Instant::now() >= soon { self.deadline } else { wake };
             let woken = {
                 let (receiver, stop) = (&mut self.receiver, &mut self.stop);
@@ -272,7 +285,9 @@ impl Watch {
     }
 
     fn initial_frame(&mut self, item: &Item) -> Option<Bytes> {
-        if !self.selection.is_everything() && !self.selection.matches(&write::load(&self.target.resource, &item.stored)) {
+        if !self.selection.is_everything()
+            && !self.selection.matches(&write::load(&self.target.resource, &item.stored))
+        {
             return None;
         }
         Some(self.object("ADDED", &item.stored))
@@ -285,7 +300,9 @@ impl Watch {
         }
         let resource = Arc::clone(&self.target.resource);
         let everything = self.selection.is_everything();
-        let matches = |stored: &Arc<Stored>| everything || self.selection.matches(&write::load(&resource, stored));
+        let matches = |stored: &Arc<Stored>| {
+            everything || self.selection.matches(&write::load(&resource, stored))
+        };
         let was = event.old.as_ref().is_some_and(matches);
         let is = event.new.as_ref().is_some_and(matches);
         match (was, is, &event.new) {
@@ -322,4 +339,3 @@ fn prefix(target: &Target) -> String {
 pub(super) fn asked(call: &Call) -> bool {
     call.query.get("watch").is_some() && call.query.flag("watch")
 }
-

@@ -21,6 +21,15 @@ use super::typed::Node;
 pub(super) struct Written {
     pub(super) code: u16,
     pub(super) object: Value,
+    /// The same object as it was stored, when it was.
+    pub(super) stored: Option<Arc<Stored>>,
+}
+
+impl Written {
+    /// Something that was not stored: a dry run, or the last state of what is gone.
+    pub(super) fn unstored(code: u16, object: Value) -> Self {
+        Self { code, object, stored: None }
+    }
 }
 
 /// A stored object as a resource shows it, with kind and apiVersion.
@@ -41,16 +50,6 @@ pub(super) fn load(resource: &Resource, stored: &Stored) -> Value {
     value
 }
 
-/// An object in the form in which it is stored.
-pub(super) fn stored_form(resource: &Resource, mut object: Value) -> Value {
-    events::to_stored(resource, &mut object);
-    if let Some(map) = object.as_object_mut() {
-        map.remove("apiVersion");
-        map.remove("kind");
-    }
-    object
-}
-
 /// How objects of a resource are merged.
 pub(super) fn node(resource: &Resource) -> &Node {
     match (resource.custom(), resource.builtin()) {
@@ -62,7 +61,8 @@ pub(super) fn node(resource: &Resource) -> &Node {
 
 /// The empty object of a kind: what a create is compared with.
 pub(super) fn empty(resource: &Resource) -> Value {
-    let mut value = resource.builtin().map_or_else(|| json!({ "metadata": {} }), super::typed::Type::zero);
+    let mut value =
+        resource.builtin().map_or_else(|| json!({ "metadata": {} }), super::typed::Type::zero);
     value["apiVersion"] = json!(resource.api_version());
     value["kind"] = json!(resource.kind);
     value
@@ -121,17 +121,8 @@ pub(super) fn validate(resource: &Resource, object: &Value, old: Option<&Value>)
         return builtin::validate(resource, object, old);
     };
     let mut causes = Vec::new();
-    let bare = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(map) = value.as_object_mut() {
-            map.retain(|key, _| !matches!(key.as_str(), "metadata"));
-        }
-        value
-    };
-    let (object, old) = (bare(object), old.map(bare));
-    schema::validate(&custom.schema, &object, old.as_ref(), "", &mut causes);
-    causes.retain(|cause| !matches!(cause.field.as_str(), "metadata"));
-    schema::list_types(&custom.schema, &object, "", &mut causes);
+    schema::validate_object(&custom.schema, object, old, &mut causes);
+    schema::list_types(&custom.schema, object, "", &mut causes);
     causes
 }
 
@@ -156,8 +147,24 @@ pub(super) fn check_custom_kind(resource: &Resource, object: &Value) -> Result<(
 }
 
 /// Stores a new state and shows it.
-pub(super) fn put(writer: &Writer<'_>, resource: &Resource, key: &str, object: Value) -> Arc<Stored> {
-    writer.put(&resource.collection, key, stored_form(resource, object))
+pub(super) fn put(
+    writer: &Writer<'_>,
+    resource: &Resource,
+    key: &str,
+    mut object: Value,
+    code: u16,
+) -> Written {
+    events::to_stored(resource, &mut object);
+    let kept: Vec<(String, Value)> = ["apiVersion", "kind"]
+        .into_iter()
+        .filter_map(|key| object.as_object_mut().and_then(|map| map.remove_entry(key)))
+        .collect();
+    let stored = writer.put_mut(&resource.collection, key, &mut object);
+    if let Some(map) = object.as_object_mut() {
+        map.extend(kept);
+    }
+    events::from_stored(resource, &mut object);
+    Written { code, object, stored: Some(stored) }
 }
 
 /// The name and namespace of a body must be those of the URL.
@@ -169,7 +176,8 @@ pub(super) fn check_address(target: &Target, object: &mut Value) -> Result<(), S
     } else if given.is_empty() {
         meta::of(object).insert("namespace".into(), json!(target.namespace));
     } else if given != target.namespace {
-        let text = "the namespace of the provided object does not match the namespace sent on the request";
+        let text =
+            "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(text));
     }
     Ok(())
@@ -179,11 +187,15 @@ pub(super) fn check_address(target: &Target, object: &mut Value) -> Result<(), S
 pub(super) fn check_name(target: &Target, object: &Value) -> Result<(), Status> {
     let (name, wanted) = (meta::text(object, "name"), &target.name);
     if name.is_empty() {
-        let text = format!("the name of the object ({wanted} based on URL) was undeterminable: name must be provided");
+        let text = format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        );
         return Err(Status::bad_request(text));
     }
     if name != *wanted {
-        let text = format!("the name of the object ({name}) does not match the name on the URL ({wanted})");
+        let text = format!(
+            "the name of the object ({name}) does not match the name on the URL ({wanted})"
+        );
         return Err(Status::bad_request(text));
     }
     Ok(())

@@ -9,8 +9,11 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
         // `line 1 column 7: …`; the real decoder gives the line only, and calls most of them this.
-        let line = first.strip_prefix("line ").and_then(|rest| rest.split(' ').next()).unwrap_or("1");
-        let known = ["unclosed bracket", "unexpected end", "while parsing a flow"].iter().any(|sign| first.contains(sign));
+        let line =
+            first.strip_prefix("line ").and_then(|rest| rest.split(' ').next()).unwrap_or("1");
+        let known = ["unclosed bracket", "unexpected end", "while parsing a flow"]
+            .iter()
+            .any(|sign| first.contains(sign));
         let what = if known { "did not find expected node content" } else { first };
         format!("error converting YAML to JSON: yaml: line {line}: {what}")
     })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::auth::{OwnerKind, SystemAuthObject};
 use super::bundle::{ApiObject, BundleObject, EventObject};
+use super::extra::Extra;
 use super::page::{Limit, Page, PageOf};
 use super::runtime::{Eventing, StatusObject, events_url, nothing};
 use super::{Director, labels, timestamp};
@@ -17,6 +18,16 @@ pub(super) struct ApplicationObject<'d> {
     pub(super) record: Arc<ApplicationRecord>,
     /// Its name as this answer has it.
     pub(super) name: String,
+    /// It was removed by the operation that returns it: what is read apart is not there any more.
+    pub(super) gone: bool,
+}
+
+impl<'d> ApplicationObject<'d> {
+    /// An application with the name that it has.
+    pub(super) fn new(director: &'d Director<'d>, record: Arc<ApplicationRecord>) -> Self {
+        let name = record.name.clone();
+        Self { director, record, name, gone: false }
+    }
 }
 
 impl Object for ApplicationObject<'_> {
@@ -33,6 +44,11 @@ impl Object for ApplicationObject<'_> {
             "description" => Resolved::optional(record.description.as_deref()),
             "systemNumber" => Resolved::optional(record.system_number.as_deref()),
             "baseUrl" => Resolved::optional(record.base_url.as_deref()),
+            "labels" | "webhooks" if self.gone => Resolved::Null,
+            "bundles" if self.gone => {
+                let page = Page::asked(field, 0, Limit::UpTo200)?;
+                Resolved::object(PageOf::new("BundlePage", page, Vec::<BundleObject<'_>>::new()))
+            }
             "labels" => labels(field, record.all_labels()),
             "status" => Resolved::object(StatusObject {
                 type_name: "ApplicationStatus",
@@ -70,6 +86,7 @@ impl Object for ApplicationObject<'_> {
                     id,
                     owner: record.id,
                     tenant: &record.tenant,
+                    client_secret: None,
                 }))
             }
             "eventingConfiguration" => Resolved::object(Eventing {
@@ -80,19 +97,19 @@ impl Object for ApplicationObject<'_> {
                 let page = Page::asked(field, 0, Limit::UpTo200)?;
                 Resolved::object(PageOf::new("IntegrationDependencyPage", page, Vec::<Self>::new()))
             }
-            "webhooks" if self.director.caller.may("application.webhooks:read") => nothing(),
+            "webhooks" if self.director.caller.may("application.webhooks:read") => {
+                let all = record.webhooks.iter();
+                Resolved::objects(all.map(|one| Extra::webhook(one, "applicationID", record.id)))
+            }
+            "localTenantID" => Resolved::optional(record.local_tenant_id.as_deref()),
+            "healthCheckURL" => Resolved::optional(record.health_check_url.as_deref()),
+            "applicationNamespace" => Resolved::optional(record.namespace.as_deref()),
+            "integrationSystemID" => optional_id(record.integration_system),
+            "applicationTemplateID" => optional_id(record.template),
             "operations" => nothing(),
             "createdAt" => timestamp(record.created),
             "updatedAt" => timestamp(record.updated),
-            "webhooks"
-            | "localTenantID"
-            | "integrationSystemID"
-            | "applicationTemplateID"
-            | "healthCheckURL"
-            | "applicationNamespace"
-            | "deletedAt"
-            | "systemStatus"
-            | "error" => Resolved::Null,
+            "webhooks" | "deletedAt" | "systemStatus" | "error" => Resolved::Null,
             other => return Err(unknown_field(other)),
         })
     }
@@ -126,6 +143,10 @@ impl ApplicationObject<'_> {
         };
         format!("{scheme}://{authority}/{}/v1/events", normalised(&self.record.name))
     }
+}
+
+fn optional_id(id: Option<uuid::Uuid>) -> Resolved<'static> {
+    id.map_or(Resolved::Null, |id| Resolved::owned(id.to_string()))
 }
 
 /// Whether the argument `id` is this id.

@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Director, timestamp};
+use super::Director;
+use super::token::{Suggestion, TokenObject};
 use crate::compass::application::{
-    BasicCredential, CertificateOAuthCredential, Credential, Csrf, OAuthCredential,
+    BasicCredential, CertificateOAuthCredential, Credential, Csrf, OAuthCredential, Secret,
 };
 use crate::compass::connector::unknown_field;
 use crate::compass::graphql::{Failure, Field, Object, Resolved};
@@ -21,15 +20,19 @@ use crate::compass::landscape::{AuthRecord, OneTimeToken};
 pub(super) enum OwnerKind {
     Runtime,
     Application,
+    IntegrationSystem,
 }
 
-/// `AppSystemAuth` and `RuntimeSystemAuth`
+/// `AppSystemAuth`, `RuntimeSystemAuth` and `IntSysSystemAuth`
 pub(super) struct SystemAuthObject<'d> {
     pub(super) director: &'d Director<'d>,
     pub(super) kind: OwnerKind,
     pub(super) id: Uuid,
     pub(super) owner: Uuid,
+    /// Empty for what belongs to no tenant.
     pub(super) tenant: &'d str,
+    /// Of an OAuth client.
+    pub(super) client_secret: Option<Secret>,
 }
 
 impl Object for SystemAuthObject<'_> {
@@ -37,6 +40,7 @@ impl Object for SystemAuthObject<'_> {
         match self.kind {
             OwnerKind::Runtime => "RuntimeSystemAuth",
             OwnerKind::Application => "AppSystemAuth",
+            OwnerKind::IntegrationSystem => "IntSysSystemAuth",
         }
     }
 
@@ -44,6 +48,7 @@ impl Object for SystemAuthObject<'_> {
         let (kind, scope) = match self.kind {
             OwnerKind::Runtime => ("RUNTIME", "runtime.auths:read"),
             OwnerKind::Application => ("APPLICATION", "application.auths:read"),
+            OwnerKind::IntegrationSystem => ("INTEGRATION_SYSTEM", "integration_system.auths:read"),
         };
         Ok(match field.name.as_str() {
             "id" => Resolved::owned(self.id.to_string()),
@@ -51,16 +56,22 @@ impl Object for SystemAuthObject<'_> {
             "auth" if self.director.caller.may(scope) => {
                 // A token of a runtime is not shown.
                 let token = match self.kind {
-                    OwnerKind::Runtime => None,
+                    OwnerKind::Runtime | OwnerKind::IntegrationSystem => None,
                     OwnerKind::Application => self.director.landscape.token_of(self.id),
                 };
                 Resolved::object(AuthObject::System {
                     token: token.map(Box::new),
+                    credential: self.client_secret.clone().map(|client_secret| {
+                        let client_id = self.id.to_string();
+                        let url = self.director.landscape.token_endpoint();
+                        Credential::OAuth(OAuthCredential { client_id, client_secret, url })
+                    }),
                     director: self.director,
                 })
             }
             "auth" => Resolved::Null,
             "type" => Resolved::text(kind),
+            "tenantId" if self.tenant.is_empty() => Resolved::Null,
             "tenantId" => Resolved::text(self.tenant),
             "referenceObjectId" => Resolved::owned(self.owner.to_string()),
             other => return Err(unknown_field(other)),
@@ -73,7 +84,11 @@ pub(super) enum AuthObject<'d> {
     /// Of a bundle.
     Bundle(&'d AuthRecord),
     /// Of a client.
-    System { token: Option<Box<OneTimeToken>>, director: &'d Director<'d> },
+    System {
+        token: Option<Box<OneTimeToken>>,
+        credential: Option<Credential>,
+        director: &'d Director<'d>,
+    },
 }
 
 impl Object for AuthObject<'_> {
@@ -86,9 +101,13 @@ impl Object for AuthObject<'_> {
             // Unset, and printed as an empty text all the same.
             ("certCommonName", _) => Resolved::text(""),
             ("accessStrategy", _) => Resolved::Null,
-            ("oneTimeToken", Self::System { token, director }) => {
-                let token = token.as_deref();
-                Resolved::optional_object(token.map(|token| TokenObject { token, director }))
+            ("oneTimeToken", Self::System { token: Some(token), director, .. }) => {
+                // The token in the record is the token itself, whatever was suggested once.
+                let suggestion = Suggestion::Token;
+                Resolved::object(TokenObject::for_application(director, token, suggestion))
+            }
+            ("credential", Self::System { credential, .. }) => {
+                Resolved::optional_object(credential.as_ref().map(CredentialObject))
             }
             ("credential", Self::Bundle(auth)) => Resolved::optional_object(
                 auth.credentials.credential.as_ref().map(CredentialObject),
@@ -174,60 +193,6 @@ impl Object for CsrfObject<'_> {
         Ok(match field.name.as_str() {
             "tokenEndpointURL" => Resolved::text(&self.0.token_endpoint_url),
             _ => Resolved::Null,
-        })
-    }
-}
-
-/// `OneTimeTokenForApplication`
-struct TokenObject<'d> {
-    token: &'d OneTimeToken,
-    director: &'d Director<'d>,
-}
-
-impl TokenObject<'_> {
-    /// The text form of a token that carries everything with it.
-    fn raw(&self) -> String {
-        let token = self.token;
-        let time = |time: Option<jiff::Timestamp>| {
-            time.map_or(Value::Null, |time| time.to_string().into())
-        };
-        json!({
-            "token": token.text,
-            "connectorURL": self.director.landscape.addresses().token_connector,
-            "used": token.used.is_some(),
-            "expiresAt": time(Some(token.expires())),
-            "createdAt": time(Some(token.created)),
-            "usedAt": time(token.used),
-            "type": "Application",
-            "scenario_groups": null,
-        })
-        .to_string()
-    }
-}
-
-impl Object for TokenObject<'_> {
-    fn type_name(&self) -> &'static str {
-        "OneTimeTokenForApplication"
-    }
-
-    fn resolve<'a>(&'a self, field: &Field) -> Result<Resolved<'a>, Failure> {
-        let token = self.token;
-        let connector = || self.director.landscape.addresses().token_connector;
-        Ok(match field.name.as_str() {
-            "token" => Resolved::text(&token.text),
-            "connectorURL" => Resolved::owned(connector()),
-            "legacyConnectorURL" => {
-                Resolved::owned(format!("{}?token={}", connector(), token.text))
-            }
-            "used" => Resolved::Bool(token.used.is_some()),
-            "expiresAt" => timestamp(token.expires()),
-            "createdAt" => timestamp(token.created),
-            "usedAt" => token.used.map_or(Resolved::Null, timestamp),
-            "raw" => Resolved::owned(self.raw()),
-            "rawEncoded" => Resolved::owned(STANDARD.encode(self.raw())),
-            "type" => Resolved::text("Application"),
-            "scenarioGroups" => Resolved::Null,
-            other => return Err(unknown_field(other)),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The labels of a runtime that may be written, and how a refusal reads.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -38,14 +39,7 @@ pub(super) fn set_runtime_label(
     director: &Director<'_>,
     field: &Field,
 ) -> Result<LabelObject, DirectorError> {
-    let key = field.text("key");
-    let value = field.arguments.get("value").cloned().unwrap_or_default();
-    let wrong_key = wrong_key(key).map(|reason| ("key", reason));
-    let wrong_value = is_blank(&value).then_some(("value", "cannot be blank"));
-    let wrong = Vec::from_iter(wrong_key.into_iter().chain(wrong_value));
-    if !wrong.is_empty() {
-        return Err(DirectorError::invalid_input("LabelInput", &wrong));
-    }
+    let (key, value) = given_label(field)?;
     let runtime = existing_runtime(director, field)?;
     if is_protected(key) {
         let reason = format!("could not set unmodifiable label with key {key}");
@@ -57,6 +51,47 @@ pub(super) fn set_runtime_label(
     let set = director.landscape.set_runtime_label(runtime, key, value.clone());
     set.map_err(|_| no_such_runtime(field))?;
     Ok(LabelObject { key: key.into(), value })
+}
+
+/// `setApplicationLabel`
+pub(super) fn set_application_label(
+    director: &Director<'_>,
+    field: &Field,
+) -> Result<LabelObject, DirectorError> {
+    let (key, value) = given_label(field)?;
+    let tenant = director.tenant()?;
+    let id = database_id(field.text("applicationID"))?;
+    if director.landscape.application(tenant, id).is_none() {
+        let id = field.text("applicationID");
+        let reason = format!("Application with ID {id} doesn't exist");
+        return Err(DirectorError::internal(&reason));
+    }
+    if key == "scenarios" {
+        return Err(DirectorError::internal("label with key scenarios cannot be set explicitly"));
+    }
+    director.landscape.set_application_label(tenant, id, key, value.clone())?;
+    Ok(LabelObject { key: key.into(), value })
+}
+
+/// Formations are joined by `assignFormation` and in no other way.
+pub(super) fn refuse_scenarios(labels: &BTreeMap<String, Value>) -> Result<(), DirectorError> {
+    if labels.contains_key("scenarios") {
+        return Err(DirectorError::internal("label with key scenarios cannot be set explicitly"));
+    }
+    Ok(())
+}
+
+/// Key and value of a label that is to be set.
+fn given_label(field: &Field) -> Result<(&str, Value), DirectorError> {
+    let key = field.text("key");
+    let value = field.arguments.get("value").cloned().unwrap_or_default();
+    let wrong_key = wrong_key(key).map(|reason| ("key", reason));
+    let wrong_value = is_blank(&value).then_some(("value", "cannot be blank"));
+    let wrong = Vec::from_iter(wrong_key.into_iter().chain(wrong_value));
+    if !wrong.is_empty() {
+        return Err(DirectorError::invalid_input("LabelInput", &wrong));
+    }
+    Ok((key, value))
 }
 
 /// `deleteRuntimeLabel`
@@ -87,7 +122,7 @@ pub(super) fn is_hidden(key: &str) -> bool {
 }
 
 /// Whether a label may not be written from outside.
-fn is_protected(key: &str) -> bool {
+pub(super) fn is_protected(key: &str) -> bool {
     is_hidden(key) || matches!(key, "xsappnameCMPClone" | "runtimeType" | "CMPSaaSAppName")
 }
 
@@ -104,7 +139,7 @@ fn no_such_runtime(field: &Field) -> DirectorError {
 }
 
 /// The reasons are ozzo-validation's, which the Director's inputs are checked with.
-fn wrong_key(key: &str) -> Option<&'static str> {
+pub(super) fn wrong_key(key: &str) -> Option<&'static str> {
     if key.is_empty() {
         Some("cannot be blank")
     } else if key.chars().count() > LONGEST_KEY {

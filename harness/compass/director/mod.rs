@@ -1,12 +1,18 @@
-//! The Director: what runtimes read of it and the labels that they write.
+//! The Director: what runtimes read of it, and what administrators and integration systems do.
 
 mod application;
 mod auth;
 mod bundle;
 mod error;
+mod extra;
+mod formation;
+mod input;
 mod labels;
 mod page;
+mod register;
 mod runtime;
+mod system;
+mod token;
 
 use std::sync::LazyLock;
 
@@ -20,7 +26,7 @@ use uuid::Uuid;
 
 use self::application::ApplicationObject;
 use self::error::DirectorError;
-use self::labels::{delete_runtime_label, set_runtime_label};
+use self::labels::{delete_runtime_label, set_application_label, set_runtime_label};
 use self::page::{Limit, Page, PageOf};
 use self::runtime::RuntimeObject;
 use super::caller::{Caller, Consumer, Flow};
@@ -61,7 +67,8 @@ pub(crate) fn respond(
     if let Some(consumer) = caller.consumer.filter(|_| caller.flow == Flow::Certificate) {
         landscape.mark_connected(consumer);
     }
-    let director = Director { landscape, documents, caller: &caller };
+    let suggest_token = headers.get("suggest_token").is_some_and(|value| value == "true");
+    let director = Director { landscape, documents, caller: &caller, suggest_token };
     answer(&director, request)
 }
 
@@ -70,6 +77,8 @@ struct Director<'a> {
     landscape: &'a Landscape,
     documents: &'a Documents,
     caller: &'a Caller,
+    /// The header `suggest_token`.
+    suggest_token: bool,
 }
 
 impl Server for Director<'_> {
@@ -113,19 +122,84 @@ impl Object for Root<'_> {
         let director = self.director;
         match field.name.as_str() {
             "runtime" => director.runtime(field),
+            "runtimes" => director.runtimes(field),
             "application" => director.application(field),
-            "applicationsForRuntime" => director.applications_for_runtime(field),
-            "setRuntimeLabel" => {
-                director.require("runtime:write")?;
-                Ok(Resolved::object(set_runtime_label(director, field)?))
+            "applications" => director.applications(field),
+            "applicationsForRuntime" => {
+                director.require("application:read")?;
+                director.applications_for_runtime(field, field.text("runtimeID"))
             }
-            "deleteRuntimeLabel" => {
-                director.require("runtime:write")?;
-                Ok(Resolved::object(delete_runtime_label(director, field)?))
-            }
-            other => Err(unknown_field(other)),
+            name => match scope_of(name) {
+                None => Err(unknown_field(name)),
+                Some(scope) => {
+                    director.require(scope)?;
+                    mutate(director, field)
+                }
+            },
         }
     }
+}
+
+/// The scope that a mutation needs.
+fn scope_of(mutation: &str) -> Option<&'static str> {
+    Some(match mutation {
+        "registerRuntime"
+        | "unregisterRuntime"
+        | "setRuntimeLabel"
+        | "deleteRuntimeLabel"
+        | "requestOneTimeTokenForRuntime" => "runtime:write",
+        "registerApplication"
+        | "registerApplicationFromTemplate"
+        | "updateApplication"
+        | "unregisterApplication"
+        | "addBundle"
+        | "setApplicationLabel"
+        | "requestOneTimeTokenForApplication" => "application:write",
+        "createFormation" | "deleteFormation" | "assignFormation" | "unassignFormation" => {
+            "formation:write"
+        }
+        "registerIntegrationSystem"
+        | "unregisterIntegrationSystem"
+        | "requestClientCredentialsForIntegrationSystem"
+        | "deleteSystemAuthForIntegrationSystem" => "integration_system:write",
+        _ => return None,
+    })
+}
+
+fn mutate<'d>(director: &'d Director<'d>, field: &Field) -> Result<Resolved<'d>, Failure> {
+    Ok(match field.name.as_str() {
+        "setRuntimeLabel" => Resolved::object(set_runtime_label(director, field)?),
+        "deleteRuntimeLabel" => Resolved::object(delete_runtime_label(director, field)?),
+        "setApplicationLabel" => Resolved::object(set_application_label(director, field)?),
+        "registerRuntime" => Resolved::object(register::register_runtime(director, field)?),
+        "unregisterRuntime" => Resolved::object(register::unregister_runtime(director, field)?),
+        "registerApplication" => Resolved::object(register::register_application(director, field)?),
+        "registerApplicationFromTemplate" => {
+            Resolved::object(register::register_from_template(director, field)?)
+        }
+        "updateApplication" => Resolved::object(register::update_application(director, field)?),
+        "unregisterApplication" => {
+            Resolved::object(register::unregister_application(director, field)?)
+        }
+        "addBundle" => Resolved::object(register::add_bundle(director, field)?),
+        "requestOneTimeTokenForRuntime" => Resolved::object(token::for_runtime(director, field)?),
+        "requestOneTimeTokenForApplication" => {
+            Resolved::object(token::for_application(director, field)?)
+        }
+        "createFormation" => Resolved::object(formation::create(director, field)?),
+        "deleteFormation" => Resolved::object(formation::delete(director, field)?),
+        "assignFormation" => Resolved::object(formation::assign(director, field)?),
+        "unassignFormation" => Resolved::object(formation::unassign(director, field)?),
+        "registerIntegrationSystem" => Resolved::object(system::register(director, field)?),
+        "unregisterIntegrationSystem" => Resolved::object(system::unregister(director, field)?),
+        "requestClientCredentialsForIntegrationSystem" => {
+            Resolved::object(system::request_credentials(director, field)?)
+        }
+        "deleteSystemAuthForIntegrationSystem" => {
+            Resolved::object(system::delete_credentials(director, field)?)
+        }
+        other => return Err(unknown_field(other)),
+    })
 }
 
 impl Director<'_> {
@@ -145,9 +219,33 @@ impl Director<'_> {
         let tenant = self.tenant()?;
         let id = database_id(field.text("id"))?;
         let runtime = self.landscape.runtime(tenant, id);
-        Ok(Resolved::optional_object(
-            runtime.map(|record| RuntimeObject { director: self, record }),
-        ))
+        Ok(Resolved::optional_object(runtime.map(|record| RuntimeObject {
+            director: self,
+            record,
+            gone: false,
+        })))
+    }
+
+    fn runtimes(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
+        self.require("runtime:read")?;
+        let mut all = self.landscape.runtimes_of(self.tenant()?);
+        let page = Page::asked(field, all.len(), Limit::UpTo200)?;
+        let object = |record| RuntimeObject { director: self, record, gone: false };
+        let items = all.drain(page.range()).map(object).collect();
+        Ok(Resolved::object(PageOf::new("RuntimePage", page, items)))
+    }
+
+    fn applications(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
+        self.require("application:read")?;
+        // A runtime that asks so is given what it would be given for itself.
+        if let Some(Consumer::Runtime(runtime)) = self.caller.consumer {
+            return self.applications_for_runtime(field, &runtime.to_string());
+        }
+        let mut all = self.landscape.applications_of(self.tenant()?);
+        let page = Page::asked(field, all.len(), Limit::UpTo200)?;
+        let object = |record| ApplicationObject::new(self, record);
+        let items = all.drain(page.range()).map(object).collect();
+        Ok(Resolved::object(PageOf::new("ApplicationPage", page, items)))
     }
 
     fn application(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
@@ -166,16 +264,13 @@ impl Director<'_> {
                 );
             }
         }
-        let name = record.name.clone();
-        Ok(Resolved::object(ApplicationObject { director: self, record, name }))
+        Ok(Resolved::object(ApplicationObject::new(self, record)))
     }
 
-    fn applications_for_runtime(&self, field: &Field) -> Result<Resolved<'_>, Failure> {
-        self.require("application:read")?;
+    fn applications_for_runtime(&self, field: &Field, id: &str) -> Result<Resolved<'_>, Failure> {
         if field.arguments.get("first").is_none_or(Value::is_null) {
             return Err(DirectorError::invalid_data("missing required parameter 'first'").into());
         }
-        let id = field.text("runtimeID");
         let id = Uuid::parse_str(id).map_err(|_| {
             let reason =
                 format!("while converting runtimeID to UUID: invalid UUID length: {}", id.len());
@@ -193,7 +288,7 @@ impl Director<'_> {
         let page = Page::asked(field, applications.len(), Limit::AtLeastOne)?;
         let items = applications.drain(page.range()).map(|record| {
             let name = runtime.name_of(&record);
-            ApplicationObject { director: self, record, name }
+            ApplicationObject { director: self, record, name, gone: false }
         });
         let items = items.collect();
         Ok(Resolved::object(PageOf::new("ApplicationPage", page, items)))

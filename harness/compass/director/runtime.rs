@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::auth::{OwnerKind, SystemAuthObject};
+use super::extra::Extra;
 use super::labels::is_hidden;
 use super::page::{Limit, Page, PageOf};
 use super::{Director, labels, timestamp};
@@ -14,6 +15,8 @@ use crate::compass::landscape::{Runtime, Status};
 pub(super) struct RuntimeObject<'d> {
     pub(super) director: &'d Director<'d>,
     pub(super) record: Arc<Runtime>,
+    /// It was removed by the operation that returns it: what is read apart is not there any more.
+    pub(super) gone: bool,
 }
 
 impl Object for RuntimeObject<'_> {
@@ -31,6 +34,7 @@ impl Object for RuntimeObject<'_> {
             "status" => {
                 Resolved::object(StatusObject { type_name: "RuntimeStatus", status: record.status })
             }
+            "labels" if self.gone => Resolved::Null,
             "labels" => {
                 let mut all = record.all_labels();
                 all.retain(|key, _| !is_hidden(key));
@@ -45,18 +49,24 @@ impl Object for RuntimeObject<'_> {
                     id,
                     owner: record.id,
                     tenant: &record.tenant,
+                    client_secret: None,
                 }))
             }
             "eventingConfiguration" => Resolved::object(Eventing {
                 type_name: "RuntimeEventingConfiguration",
                 default_url: events_url(record).into(),
             }),
-            "webhooks" if self.director.caller.may("runtime.webhooks:read") => nothing(),
+            "webhooks" if self.gone => Resolved::Null,
+            "webhooks" if self.director.caller.may("runtime.webhooks:read") => {
+                let all = record.webhooks.iter();
+                Resolved::objects(all.map(|one| Extra::webhook(one, "runtimeID", record.id)))
+            }
+            "applicationNamespace" => Resolved::optional(record.namespace.as_deref()),
             "runtimeContexts" => {
                 let page = Page::asked(field, 0, Limit::UpTo200)?;
                 Resolved::object(PageOf::new("RuntimeContextPage", page, Vec::<Self>::new()))
             }
-            "webhooks" | "runtimeContext" | "applicationNamespace" => Resolved::Null,
+            "webhooks" | "runtimeContext" => Resolved::Null,
             other => return Err(unknown_field(other)),
         })
     }

@@ -146,6 +146,11 @@ impl Landscape {
         self.state().certificates.issued.len()
     }
 
+    /// Whether the certificate with this fingerprint is revoked.
+    pub(crate) fn is_revoked(&self, fingerprint: &str) -> bool {
+        self.state().certificates.is_revoked(fingerprint)
+    }
+
     /// Fingerprints of all revoked certificates.
     #[must_use]
     pub fn revoked(&self) -> BTreeSet<String> {

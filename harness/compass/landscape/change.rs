@@ -9,8 +9,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::record::{ApplicationRecord, Runtime, Status, stable_id, stable_root_id};
-use super::{DEFAULT_FORMATION, Landscape, LandscapeError, Owner, RuntimeFile, State};
-use crate::compass::application::{Application, Applications, Credential};
+use super::{DEFAULT_FORMATION, Landscape, LandscapeError, Owner, RuntimeFile, State, normalised};
+use crate::compass::application::{Application, Applications, Bundle, Credential};
 use crate::journal::{LandscapeEvent, TokenEvent};
 
 impl Landscape {
@@ -68,7 +68,7 @@ impl Landscape {
         let mut state = self.state_mut();
         let ids: Result<Vec<_>, _> = names.iter().map(|name| state.application_id(name)).collect();
         for id in ids? {
-            state.applications.remove(&id);
+            state.remove_application(id);
             state.forget_auths_of(id);
         }
         self.note_names(&mut state);
@@ -83,9 +83,7 @@ impl Landscape {
     pub fn rename_application(&self, from: &str, to: &str) -> Result<(), LandscapeError> {
         let mut state = self.state_mut();
         let id = state.application_id(from)?;
-        if let Some(application) = state.applications.get_mut(&id) {
-            Arc::make_mut(application).rename(to);
-        }
+        state.edit_application(id, |application| application.rename(to));
         self.note_names(&mut state);
         Ok(())
     }
@@ -99,9 +97,7 @@ impl Landscape {
         let mut state = self.state_mut();
         let id = state.application_id(&written.name)?;
         self.hide_credentials(&mut state, written);
-        if let Some(application) = state.applications.get_mut(&id) {
-            Arc::make_mut(application).rewrite(written);
-        }
+        state.edit_application(id, |application| application.rewrite(written));
         self.note_names(&mut state);
         Ok(())
     }
@@ -180,7 +176,9 @@ impl Landscape {
         let owner = state.auths.get(&auth).map(|auth| auth.owner);
         let valid_for = match owner {
             Some(Owner::Application(_)) => self.shared.tokens.applications,
-            Some(Owner::Runtime(_)) | None => self.shared.tokens.runtimes,
+            Some(Owner::Runtime(_) | Owner::IntegrationSystem(_)) | None => {
+                self.shared.tokens.runtimes
+            }
         };
         let valid_for = Duration::try_from(valid_for).unwrap_or_default();
         let token = state.tokens.issue(auth, valid_for).clone();
@@ -204,7 +202,7 @@ impl Landscape {
             Some(names) => names.iter().cloned().collect(),
             None => BTreeSet::from([DEFAULT_FORMATION.to_owned()]),
         };
-        state.ensure_formations(&formations);
+        state.ensure_formations(tenant, &formations);
         // The id comes from the name, unless an application of this name has it already.
         let mut id = stable_root_id("application", &written.name);
         let mut copy = 1;
@@ -213,7 +211,7 @@ impl Landscape {
             id = stable_root_id("application", &format!("{}#{copy}", written.name));
         }
         let record = ApplicationRecord::new(id, tenant, formations, written);
-        state.applications.insert(id, Arc::new(record));
+        state.insert_application(Arc::new(record));
         for auth in &written.auths {
             state.add_auth(*auth, Owner::Application(id), tenant)?;
         }
@@ -227,11 +225,15 @@ impl Landscape {
 
     fn hide_credentials(&self, state: &mut State, written: &Application) {
         for bundle in written.all_bundles() {
-            match bundle.credentials.and_then(|credentials| credentials.credential) {
-                Some(Credential::Basic(basic)) => self.hide(state, basic.password.expose()),
-                Some(Credential::OAuth(oauth)) => self.hide(state, oauth.client_secret.expose()),
-                Some(Credential::CertificateOAuth(_)) | None => {}
-            }
+            self.hide_credentials_of(state, &bundle);
+        }
+    }
+
+    pub(super) fn hide_credentials_of(&self, state: &mut State, bundle: &Bundle) {
+        match bundle.credentials.as_ref().and_then(|one| one.credential.as_ref()) {
+            Some(Credential::Basic(basic)) => self.hide(state, basic.password.expose()),
+            Some(Credential::OAuth(oauth)) => self.hide(state, oauth.client_secret.expose()),
+            Some(Credential::CertificateOAuth(_)) | None => {}
         }
     }
 }
@@ -247,7 +249,7 @@ impl State {
         labels.entry("isNormalized".into()).or_insert_with(|| "true".into());
         labels.retain(|_, value| !value.is_null());
         let formations: BTreeSet<_> = file.formations.iter().cloned().collect();
-        self.ensure_formations(&formations);
+        self.ensure_formations(&file.tenant, &formations);
         self.tenants.insert(file.tenant.clone());
         let status = Status::initial();
         let runtime = Runtime {
@@ -259,12 +261,47 @@ impl State {
             formations,
             status,
             created: status.since,
+            namespace: None,
+            webhooks: Vec::new(),
         };
         if self.runtimes.is_empty() {
             self.first_runtime = id;
         }
         self.runtimes.insert(id, Arc::new(runtime));
         Ok(())
+    }
+
+    pub(super) fn insert_application(&mut self, record: Arc<ApplicationRecord>) {
+        *self.names.entry(name_key(&record)).or_default() += usize::from(counts(&record));
+        self.applications.insert(record.id, record);
+    }
+
+    pub(super) fn remove_application(&mut self, id: Uuid) -> Option<Arc<ApplicationRecord>> {
+        let record = self.applications.remove(&id)?;
+        self.forget_name(&record);
+        Some(record)
+    }
+
+    /// Changes what may be the name of an application.
+    fn edit_application(&mut self, id: Uuid, change: impl FnOnce(&mut ApplicationRecord)) {
+        if let Some(mut record) = self.remove_application(id) {
+            change(Arc::make_mut(&mut record));
+            self.insert_application(record);
+        }
+    }
+
+    fn forget_name(&mut self, record: &ApplicationRecord) {
+        let key = name_key(record);
+        let left = self.names.get(&key).copied().unwrap_or_default();
+        match left.checked_sub(usize::from(counts(record))) {
+            None | Some(0) => self.names.remove(&key),
+            Some(left) => self.names.insert(key, left),
+        };
+    }
+
+    /// Whether the Director would refuse another application of this name.
+    pub(super) fn is_name_taken(&self, tenant: &str, name: &str) -> bool {
+        self.names.get(&(tenant.into(), normalised(name))).is_some_and(|count| *count > 0)
     }
 
     /// The first application of this name in the Director's order.
@@ -277,4 +314,14 @@ impl State {
         let found = self.applications.values().find(|one| one.name == name);
         found.map(|one| one.id).ok_or_else(|| LandscapeError::UnknownApplication(name.into()))
     }
+}
+
+/// The name by which an application is unique in its tenant.
+fn name_key(record: &ApplicationRecord) -> (String, String) {
+    (record.tenant.clone(), normalised(&record.name))
+}
+
+/// Applications with a system number may share a name.
+fn counts(record: &ApplicationRecord) -> bool {
+    record.system_number.is_none()
 }

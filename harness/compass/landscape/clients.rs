@@ -1,15 +1,21 @@
 //! Who asks: system auths, the tokens and certificates that stand for them, and their tenants.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{Landscape, LandscapeError, OneTimeToken, State};
+use crate::compass::application::Secret;
 use crate::journal::{ClientCertificate, Identity, TokenEvent};
 
 /// A client of Compass; its id is the common name of its certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SystemAuth {
     pub(super) owner: Owner,
+    /// Empty for a client that belongs to no tenant.
     pub(super) tenant: String,
+    /// The secret of an OAuth client.
+    pub(super) secret: Option<Secret>,
 }
 
 /// What a client stands for.
@@ -19,6 +25,8 @@ pub(crate) enum Owner {
     Runtime(Uuid),
     /// An application.
     Application(Uuid),
+    /// An integration system.
+    IntegrationSystem(Uuid),
 }
 
 /// A client that was recognised.
@@ -100,6 +108,61 @@ impl Landscape {
         Standing { identity: Identity::Certificate { number: known.number }, client: Some(client) }
     }
 
+    /// Who shows this certificate at the door of the external authority.
+    ///
+    /// The subject has to be one that the authority gives (C, O, the two organizational units that
+    /// every certificate has), and one that is mapped to an administrator.
+    pub(crate) fn external_standing(&self, shown: Option<&ClientCertificate>) -> Identity {
+        let Some(shown) = shown else { return Identity::None };
+        let refused =
+            |reason: &str| Identity::RefusedCertificate { number: None, reason: reason.into() };
+        let state = self.state();
+        if state.certificates.is_revoked(&shown.fingerprint) {
+            return refused("revoked");
+        }
+        if !is_external(&shown.subject) {
+            return refused("unknown subject");
+        }
+        let mut subject = shown.subject.clone();
+        subject.sort();
+        if state.administrators.contains(&subject) {
+            Identity::Administrator
+        } else {
+            refused("no such client")
+        }
+    }
+
+    /// The client id in a subject (`O=…,OU=…,…,CN=…`), and who issues certificates with it.
+    pub(crate) fn client_of_subject(&self, subject: &str) -> Option<(String, &'static str)> {
+        let attributes: Subject = subject.split(',').map(|part| part.trim().into()).collect();
+        let own = &self.shared.subject;
+        let first = |key: &str| {
+            attributes.iter().find_map(|attribute| attribute.strip_prefix(key)?.strip_prefix('='))
+        };
+        let connector = [
+            ("O", &own.organization),
+            ("OU", &own.organizational_unit),
+            ("L", &own.locality),
+            ("ST", &own.province),
+            ("C", &own.country),
+        ];
+        if connector.into_iter().all(|(key, value)| first(key) == Some(value)) {
+            return Some((first("CN")?.to_owned(), "connector"));
+        }
+        if !is_external(&attributes) {
+            return None;
+        }
+        let fixed = ["SAP Cloud Platform Clients", "Region"];
+        let units = attributes.iter().filter_map(|attribute| attribute.strip_prefix("OU="));
+        let id = units.into_iter().find(|unit| !fixed.contains(unit))?;
+        Some((id.to_owned(), "certificate-service"))
+    }
+
+    /// Whether the Director knows a tenant.
+    pub(crate) fn has_tenant(&self, tenant: &str) -> bool {
+        self.state().tenants.contains(tenant)
+    }
+
     /// Forgets the stored token of a client that comes with a certificate: tenant mapping rewrites
     /// its system auth on each such request, and the token is not part of what it writes.
     pub(crate) fn drop_stored_token(&self, client: &Client) {
@@ -151,8 +214,9 @@ impl State {
         if self.auths.contains_key(&id) {
             return Err(LandscapeError::IdTwice(id));
         }
-        self.auths.insert(id, SystemAuth { owner, tenant: tenant.into() });
-        let (Owner::Runtime(owner) | Owner::Application(owner)) = owner;
+        self.auths.insert(id, SystemAuth { owner, tenant: tenant.into(), secret: None });
+        let (Owner::Runtime(owner) | Owner::Application(owner) | Owner::IntegrationSystem(owner)) =
+            owner;
         self.auths_of.entry(owner).or_default().push(id);
         Ok(id)
     }
@@ -177,4 +241,40 @@ impl State {
 
 fn refused_token(number: Option<u32>, reason: &str) -> Standing {
     Standing { identity: Identity::RefusedToken { number, reason: reason.into() }, client: None }
+}
+
+/// The attributes of a subject, sorted, each as `KEY=value`.
+pub(super) type Subject = Vec<String>;
+
+/// The subject of the administrator in Compass's own test suites.
+pub(crate) const ADMINISTRATOR: [&str; 7] = [
+    "C=DE",
+    "L=local",
+    "O=SAP SE",
+    "OU=Region",
+    "OU=SAP Cloud Platform Clients",
+    "OU=f8075207-1478-4a80-bd26-24a4785a2bfd",
+    "CN=compass",
+];
+
+/// The subjects of all administrators.
+pub(super) fn administrators(written: &[String]) -> HashSet<Subject> {
+    let own = std::iter::once(Vec::from(ADMINISTRATOR.map(String::from)));
+    let written =
+        written.iter().map(|text| text.split(',').map(|part| part.trim().into()).collect());
+    own.chain(written)
+        .map(|mut subject: Subject| {
+            subject.sort();
+            subject
+        })
+        .collect()
+}
+
+/// Whether a subject is one of the external authority's: an auth id among fixed attributes
+/// (hydrator, matcher of externally issued certificates).
+fn is_external(subject: &[String]) -> bool {
+    let has = |attribute: &str| subject.iter().any(|own| own == attribute);
+    let fixed = ["C=DE", "O=SAP SE", "OU=SAP Cloud Platform Clients", "OU=Region"];
+    let units = subject.iter().filter(|own| own.starts_with("OU=")).count();
+    fixed.into_iter().all(has) && units == 3
 }

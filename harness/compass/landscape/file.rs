@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::compass::application::Applications;
+use crate::compass::application::{Applications, Secret};
 
 /// The tenant of everything that names none.
 pub const DEFAULT_TENANT: &str = "3e64ebae-38b5-46a0-b1ed-9ccee153a0ae";
@@ -29,6 +29,38 @@ pub struct LandscapeFile {
     pub certificates: CertificatesFile,
     /// How long one-time tokens are good.
     pub tokens: TokensFile,
+    /// Formations that are there from the start, in the tenant of the first runtime.
+    pub formations: Vec<String>,
+    /// Application templates beside those of the default formation template.
+    pub application_templates: Vec<TemplateFile>,
+    /// Integration systems, which get bearer tokens with their credentials.
+    pub integration_systems: Vec<IntegrationSystemFile>,
+    /// Subjects of external certificates that make an administrator (`C=DE, O=SAP SE, …`), beside
+    /// the one that Compass's own tests use.
+    pub administrators: Vec<String>,
+}
+
+/// An application template.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TemplateFile {
+    /// Its name.
+    pub name: String,
+    /// The label `applicationType` of what is made from it; the name when not given.
+    pub application_type: Option<String>,
+}
+
+/// An integration system.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct IntegrationSystemFile {
+    /// Its name.
+    pub name: String,
+    /// The id of its client; made from the name when not given.
+    #[schemars(with = "Option<String>")]
+    pub client_id: Option<Uuid>,
+    /// The secret of that client.
+    pub client_secret: Secret,
 }
 
 /// A runtime of the landscape.

@@ -8,8 +8,11 @@ mod certificates;
 mod change;
 mod clients;
 mod file;
+mod formations;
 mod names;
 mod record;
+mod register;
+mod systems;
 mod tokens;
 mod view;
 
@@ -20,17 +23,23 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
 pub use file::{
-    CertificatesFile, DEFAULT_FORMATION, DEFAULT_TENANT, LandscapeFile, RuntimeFile, SubjectFile,
-    TokensFile,
+    CertificatesFile, DEFAULT_FORMATION, DEFAULT_TENANT, IntegrationSystemFile, LandscapeFile,
+    RuntimeFile, SubjectFile, TemplateFile, TokensFile,
 };
 pub use names::normalised;
 
-pub(crate) use clients::{Client, Owner, Standing, TenantMapping};
-pub(crate) use record::{ApplicationRecord, AuthRecord, BundleRecord, Runtime, Status};
+pub(crate) use clients::{ADMINISTRATOR, Client, Owner, Standing, TenantMapping};
+pub(crate) use formations::{FORMATION_TEMPLATE, Formation, Member, Template};
+pub(crate) use record::{
+    ApplicationRecord, AuthRecord, BundleRecord, ExtraRecord, Runtime, Status,
+};
+pub(crate) use register::{ApplicationPatch, NewApplication, NewBundle, NewRuntime};
+pub(crate) use systems::{BEARER_LIFE, IntegrationSystem};
 pub(crate) use tokens::OneTimeToken;
 
 use self::certificates::Certificates;
-use self::clients::SystemAuth;
+use self::clients::{Subject, SystemAuth};
+use self::systems::Bearers;
 use self::tokens::Tokens;
 use crate::journal::{Journal, LandscapeEvent};
 use crate::pki::Authority;
@@ -51,6 +60,46 @@ pub enum LandscapeError {
     /// An id is given to two things.
     #[error("the id `{0}` is given twice")]
     IdTwice(Uuid),
+    /// There is no such formation.
+    #[error("there is no formation `{0}`")]
+    UnknownFormation(String),
+    /// There is a formation of this name already.
+    #[error("there is a formation `{0}` already")]
+    FormationExists(String),
+    /// A formation with members cannot go.
+    #[error("the formation `{0}` has members")]
+    FormationNotEmpty(Uuid),
+    /// An application that belongs to formations cannot go.
+    #[error("the application `{name}` belongs to the formations `{}`", .formations.join("`, `"))]
+    InFormations {
+        /// Its name.
+        name: String,
+        /// Their names.
+        formations: Vec<String>,
+    },
+    /// There is an application of this name already.
+    #[error("there is an application `{0}` already")]
+    NameTaken(String),
+    /// There is no such integration system.
+    #[error("there is no integration system `{0}`")]
+    UnknownIntegrationSystem(Uuid),
+    /// There is no such system auth.
+    #[error("there is no system auth `{0}`")]
+    UnknownSystemAuth(Uuid),
+    /// An application refers to it.
+    #[error("an application refers to the integration system `{0}`")]
+    Referred(Uuid),
+    /// A member of a formation needs this label.
+    #[error("there is no label `{0}`")]
+    NoType(&'static str),
+    /// A member of a formation needs another value of this label.
+    #[error("the label `{key}` may not be `{value}`")]
+    UnsupportedType {
+        /// The label.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
 }
 
 /// The URLs that clients are told.
@@ -81,11 +130,21 @@ struct Shared {
 /// Everything that changes.
 struct State {
     tenants: BTreeSet<String>,
-    /// Name and id of every formation; members carry its name.
-    formations: BTreeMap<String, Uuid>,
+    /// By tenant and name; members carry the name.
+    formations: BTreeMap<(String, String), Formation>,
+    /// Application templates by name.
+    templates: BTreeMap<String, Template>,
+    systems: BTreeMap<Uuid, IntegrationSystem>,
+    bearers: Bearers,
+    /// Where OAuth clients get their tokens.
+    token_endpoint: String,
+    /// Subjects of the certificates that make an administrator.
+    administrators: HashSet<Subject>,
     runtimes: BTreeMap<Uuid, Arc<Runtime>>,
     /// In the order in which the Director lists them.
     applications: BTreeMap<Uuid, Arc<ApplicationRecord>>,
+    /// How many applications have a tenant and a normalised name, of those without a number.
+    names: HashMap<(String, String), usize>,
     auths: BTreeMap<Uuid, SystemAuth>,
     auths_of: HashMap<Uuid, Vec<Uuid>>,
     tokens: Tokens,
@@ -123,8 +182,14 @@ impl Landscape {
         let mut state = State {
             tenants: file.tenants.iter().cloned().collect(),
             formations: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            systems: BTreeMap::new(),
+            bearers: Bearers::default(),
+            token_endpoint: String::new(),
+            administrators: clients::administrators(&file.administrators),
             runtimes: BTreeMap::new(),
             applications: BTreeMap::new(),
+            names: HashMap::new(),
             auths: BTreeMap::new(),
             auths_of: HashMap::new(),
             tokens: Tokens::default(),
@@ -139,6 +204,17 @@ impl Landscape {
         for runtime in given {
             state.add_runtime(runtime)?;
         }
+        state.add_templates();
+        for template in &file.application_templates {
+            let kind = template.application_type.as_ref().unwrap_or(&template.name);
+            state.add_template(&template.name, kind);
+        }
+        for system in &file.integration_systems {
+            state.add_integration_system(system)?;
+            journal.hide(system.client_secret.expose());
+        }
+        let tenant = given[0].tenant.clone();
+        state.ensure_formations(&tenant, &file.formations);
         let shared = Shared {
             journal,
             authority,
@@ -179,6 +255,17 @@ impl Landscape {
     /// Tells clients other URLs from now on.
     pub fn set_addresses(&self, addresses: Addresses) {
         self.state_mut().addresses = addresses;
+    }
+
+    /// Tells OAuth clients where they get their tokens (`https://oauth2.…/oauth2/token`).
+    pub fn set_token_endpoint(&self, url: impl Into<String>) {
+        self.state_mut().token_endpoint = url.into();
+    }
+
+    /// Where OAuth clients get their tokens.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        self.state().token_endpoint.clone()
     }
 
     /// The names under which the Director lists applications for the first runtime, in its order.
@@ -231,13 +318,5 @@ impl State {
         let Some(runtime) = self.runtimes.get(&self.first_runtime) else { return Vec::new() };
         let seen = self.applications.values().filter(|one| runtime.sees(one));
         seen.map(|one| runtime.name_of(one)).collect()
-    }
-
-    /// A formation exists as soon as somebody belongs to it.
-    fn ensure_formations<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
-        for name in names {
-            let id = record::stable_root_id("formation", name);
-            self.formations.entry(name.clone()).or_insert(id);
-        }
     }
 }

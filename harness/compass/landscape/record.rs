@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::names::normalised;
@@ -32,13 +32,18 @@ pub(crate) struct Status {
 impl Status {
     /// Nobody has used the object yet.
     pub(super) fn initial() -> Self {
-        Self { condition: "INITIAL", since: Timestamp::now() }
+        Self::now("INITIAL")
+    }
+
+    /// A condition that begins now.
+    pub(super) fn now(condition: &'static str) -> Self {
+        Self { condition, since: Timestamp::now() }
     }
 
     /// Its owner talks to the Director.
     pub(super) fn connect(&mut self) {
         if self.condition != "CONNECTED" {
-            *self = Self { condition: "CONNECTED", since: Timestamp::now() };
+            *self = Self::now("CONNECTED");
         }
     }
 }
@@ -56,6 +61,23 @@ pub(crate) struct Runtime {
     pub(crate) formations: BTreeSet<String>,
     pub(crate) status: Status,
     pub(crate) created: Timestamp,
+    pub(crate) namespace: Option<String>,
+    pub(crate) webhooks: Vec<ExtraRecord>,
+}
+
+/// Something that is kept as it was given and is of no consequence: a webhook, a document.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtraRecord {
+    pub(crate) id: Uuid,
+    pub(crate) fields: Map<String, Value>,
+    pub(crate) created: Timestamp,
+}
+
+impl ExtraRecord {
+    /// A new one with these fields.
+    pub(crate) fn new(fields: Map<String, Value>) -> Self {
+        Self { id: Uuid::new_v4(), fields, created: Timestamp::now() }
+    }
 }
 
 impl Runtime {
@@ -111,6 +133,12 @@ pub(crate) struct ApplicationRecord {
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
     pub(crate) bundles: Vec<BundleRecord>,
+    pub(crate) integration_system: Option<Uuid>,
+    pub(crate) template: Option<Uuid>,
+    pub(crate) health_check_url: Option<String>,
+    pub(crate) local_tenant_id: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) webhooks: Vec<ExtraRecord>,
 }
 
 impl ApplicationRecord {
@@ -136,6 +164,12 @@ impl ApplicationRecord {
             created: now,
             updated: now,
             bundles: Vec::new(),
+            integration_system: None,
+            template: None,
+            health_check_url: None,
+            local_tenant_id: None,
+            namespace: None,
+            webhooks: Vec::new(),
         };
         record.rewrite(written);
         record
@@ -149,13 +183,23 @@ impl ApplicationRecord {
         self.system_number.clone_from(&written.system_number);
         self.labels.extend(written.labels.clone());
         self.bundles.clear();
+        self.base_url = None;
         for bundle in written.all_bundles() {
-            let id = free_id(&self.bundles, |known| known.id, self.id, "bundle", &bundle.name);
-            self.bundles.push(BundleRecord::new(id, bundle));
+            self.add_bundle(bundle);
         }
-        let urls = self.bundles.iter().flat_map(|bundle| &bundle.apis).map(|(_, api)| &api.url);
-        self.base_url = urls.clone().next().and_then(|url| origin(url));
         self.updated = Timestamp::now();
+    }
+
+    /// Adds a bundle; without a base URL, that of its first API is taken.
+    pub(super) fn add_bundle(&mut self, bundle: Bundle) -> &mut BundleRecord {
+        let id = free_id(&self.bundles, |known| known.id, self.id, "bundle", &bundle.name);
+        if self.base_url.is_none() {
+            self.base_url = bundle.apis.first().and_then(|api| origin(&api.url));
+        }
+        self.updated = Timestamp::now();
+        self.bundles.push(BundleRecord::new(id, bundle));
+        let last = self.bundles.len() - 1;
+        &mut self.bundles[last]
     }
 
     /// Gives it another name; it stays the same application.
@@ -182,6 +226,8 @@ pub(crate) struct BundleRecord {
     pub(crate) auth: Option<AuthRecord>,
     pub(crate) apis: Vec<(Uuid, Api)>,
     pub(crate) events: Vec<(Uuid, EventDefinition)>,
+    pub(crate) documents: Vec<ExtraRecord>,
+    pub(crate) correlation_ids: Vec<String>,
     pub(crate) created: Timestamp,
 }
 
@@ -195,6 +241,8 @@ impl BundleRecord {
             auth: AuthRecord::new(written.credentials, written.headers, written.query_parameters),
             apis: Vec::new(),
             events: Vec::new(),
+            documents: Vec::new(),
+            correlation_ids: Vec::new(),
             created: Timestamp::now(),
         };
         for api in written.apis {

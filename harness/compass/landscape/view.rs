@@ -21,6 +21,16 @@ impl Landscape {
         self.state().applications.get(&id).filter(|one| one.tenant == tenant).cloned()
     }
 
+    /// All runtimes of a tenant.
+    pub(crate) fn runtimes_of(&self, tenant: &str) -> Vec<Arc<Runtime>> {
+        self.state().runtimes.values().filter(|one| one.tenant == tenant).cloned().collect()
+    }
+
+    /// All applications of a tenant, in the Director's order.
+    pub(crate) fn applications_of(&self, tenant: &str) -> Vec<Arc<ApplicationRecord>> {
+        self.state().applications.values().filter(|one| one.tenant == tenant).cloned().collect()
+    }
+
     /// The applications that a runtime sees, in the Director's order.
     pub(crate) fn applications_for(&self, runtime: &Runtime) -> Vec<Arc<ApplicationRecord>> {
         let state = self.state();
@@ -39,6 +49,8 @@ impl Landscape {
             let status = match consumer {
                 Consumer::Runtime(id) => state.runtimes.get(&id).map(|one| one.status),
                 Consumer::Application(id) => state.applications.get(&id).map(|one| one.status),
+                // They have no status.
+                Consumer::Administrator | Consumer::IntegrationSystem(_) => None,
             };
             status.is_none_or(|status| status.condition == "CONNECTED")
         };
@@ -53,6 +65,7 @@ impl Landscape {
             Consumer::Application(id) => {
                 state.applications.entry(id).and_modify(|one| Arc::make_mut(one).status.connect());
             }
+            Consumer::Administrator | Consumer::IntegrationSystem(_) => {}
         }
     }
 

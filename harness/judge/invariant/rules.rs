@@ -181,8 +181,13 @@ pub(super) fn says_nothing_new(before: &Value, after: &Value) -> bool {
         "/status/synchronizationStatus/error",
         "/spec/managementInfo",
     ];
-    pointers.into_iter().all(|pointer| before.pointer(pointer) == after.pointer(pointer))
+    pointers.into_iter().all(|pointer| !differs(before, after, pointer))
         && same_flags(before, after)
+}
+
+/// Whether a part of two objects is not the same.
+pub(super) fn differs(before: &Value, after: &Value, pointer: &str) -> bool {
+    before.pointer(pointer) != after.pointer(pointer)
 }
 
 /// CONN-06: the times of establishing are those of one attempt.

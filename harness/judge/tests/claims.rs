@@ -68,15 +68,27 @@ fn state_stays_for_a_time() {
 fn facts_beside_each_other_are_true_at_once() {
     let tell = |gap: bool| {
         expect("{ state: Synchronized, applications: { include: orders } }", |story| {
-            story.paired().application("orders", ObjectChange::Added);
+            story.paired().application("mp-orders", ObjectChange::Added);
             if gap {
-                story.application("orders", ObjectChange::Deleted);
+                story.application("mp-orders", ObjectChange::Deleted);
             }
             story.at(1000).synchronized();
         })
     };
     passed(&tell(false));
     assert_eq!(only_finding(&tell(true)).observed, "no Application");
+}
+
+#[test]
+fn a_fact_without_a_time_may_take_as_long_as_those_beside_it() {
+    let fact =
+        "{ transitions: [{ to: Connected, within: 20s }], status: { connectionError: empty } }";
+    passed(&expect(fact, |story| {
+        story.at(15_000).paired();
+    }));
+    only_finding(&expect("{ status: { connectionError: empty } }", |story| {
+        story.at(15_000).paired();
+    }));
 }
 
 #[test]
@@ -274,18 +286,17 @@ fn applications_are_compared_by_the_rules_of_names() {
     };
     passed(&expect(
         "{ applications: { exactly: [orders, billing] } }",
-        tell(&["billing", "orders"]),
+        tell(&["mp-billing", "mp-orders"]),
     ));
-    let more = expect("{ applications: { exactly: [orders] } }", tell(&["billing", "orders"]));
-    assert_eq!(only_finding(&more).observed, "billing and orders");
-    passed(&expect("{ applications: { count: 2 } }", tell(&["billing", "orders"])));
-    passed(&expect("{ applications: { include: orders } }", tell(&["billing", "orders"])));
-    let steps = "- start: agent\n- expect: { applications: { include: Orders! } }";
-    let mut story = Story::new();
-    let (key, value) = ("isNormalized".into(), json!("false"));
-    story.act().push(LandscapeEvent::RuntimeLabel { key, value });
-    story.began().application("mp-orders", ObjectChange::Added).done();
-    passed(&story.judged(&scenario("", steps)));
+    let more =
+        expect("{ applications: { exactly: [orders] } }", tell(&["mp-billing", "mp-orders"]));
+    assert_eq!(only_finding(&more).observed, "mp-billing and mp-orders");
+    passed(&expect("{ applications: { count: 2 } }", tell(&["mp-billing", "mp-orders"])));
+    passed(&expect("{ applications: { include: orders } }", tell(&["mp-billing", "mp-orders"])));
+    passed(&expect(
+        "{ applications: { include: [Orders!, mp-refunds] } }",
+        tell(&["mp-orders", "mp-refunds"]),
+    ));
 }
 
 #[test]

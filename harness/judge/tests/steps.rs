@@ -265,3 +265,37 @@ fn what_holds_afterwards_is_judged_at_the_end_only() {
         "the state is SynchronizationFailed"
     );
 }
+
+#[test]
+fn a_long_journal_takes_time_in_proportion_to_its_length() {
+    let always = "
+- state: { never: [ConnectionFailed] }
+- requests: { to: director, operation: applications, atMost: 5, per: 1s }
+- applications: { neverFewerThan: 1000, since: firstSynchronized }
+- secrets: { neverMissing: client-certificate, since: firstConnected }";
+    let names: Vec<String> = (0..1000).map(|n| format!("a{n}")).collect();
+    let steps = format!(
+        "- start: agent\n- expect: {{ applications: {{ include: [{}] }}, state: Synchronized, within: 10h, stableFor: 1h }}",
+        names.join(", ")
+    );
+    let scenario = Arc::new(scenario(always.trim(), &steps));
+    let time = |rounds: u64| {
+        let mut story = Story::new();
+        story.act().began().paired();
+        for name in &names {
+            story.application(&format!("mp-{name}"), ObjectChange::Added);
+        }
+        for round in 1..rounds {
+            story.at(round * 1000).synchronized();
+        }
+        story.done();
+        let begun = std::time::Instant::now();
+        let verdict = judge(Arc::clone(&scenario), terms(), &story.entries);
+        assert!(verdict.findings.is_empty(), "{:#?}", verdict.findings);
+        begun.elapsed()
+    };
+    let _ = time(100);
+    let (short, long) = (time(250), time(2000));
+    // Eight times as long; twice that is for a loaded machine, and a square would be 64 times.
+    assert!(long < short * 30, "{short:?} for 250 rounds, {long:?} for 2000");
+}

@@ -53,9 +53,14 @@ pub(super) fn prepare_update(old: &Value, new: &mut Value) {
 pub(super) fn validate(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (name, group, plural) = (text(&object["metadata"]["name"]), text(&spec["group"]), text(&spec["names"]["plural"]));
+    let (name, group, plural) =
+        (text(&object["metadata"]["name"]), text(&spec["group"]), text(&spec["names"]["plural"]));
     if name != format!("{plural}.{group}") {
-        causes.push(Cause::invalid("metadata.name", &json!(name), "must be spec.names.plural+\".\"+spec.group"));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &json!(name),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
     if group.is_empty() {
         causes.push(Cause::required("spec.group", ""));
@@ -64,7 +69,11 @@ pub(super) fn validate(object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
             causes.push(Cause::invalid("spec.group", &json!(group), problem));
         }
         if !group.contains('.') {
-            causes.push(Cause::invalid("spec.group", &json!(group), "should be a domain with at least one dot"));
+            causes.push(Cause::invalid(
+                "spec.group",
+                &json!(group),
+                "should be a domain with at least one dot",
+            ));
         }
     }
     match spec["scope"].as_str().unwrap_or_default() {
@@ -95,8 +104,11 @@ fn validate_names(names_given: &Value, causes: &mut Vec<Cause>) {
         let mixed = key.to_lowercase().ends_with("kind");
         let checked = if mixed { value.to_lowercase() } else { value.to_owned() };
         for problem in names::label_1035(&checked) {
-            let problem =
-                if mixed { format!("may have mixed case, but should otherwise match: {problem}") } else { problem };
+            let problem = if mixed {
+                format!("may have mixed case, but should otherwise match: {problem}")
+            } else {
+                problem
+            };
             causes.push(Cause::invalid(path.clone(), &names_given[key], problem));
         }
     }
@@ -116,7 +128,11 @@ fn validate_names(names_given: &Value, causes: &mut Vec<Cause>) {
 fn validate_change(object: &Value, old: &Value, causes: &mut Vec<Cause>) {
     for path in ["scope", "group"] {
         if object["spec"][path] != old["spec"][path] {
-            causes.push(Cause::invalid(format!("spec.{path}"), &object["spec"][path], "field is immutable"));
+            causes.push(Cause::invalid(
+                format!("spec.{path}"),
+                &object["spec"][path],
+                "field is immutable",
+            ));
         }
     }
     let (new, before) = (&object["spec"]["names"]["plural"], &old["spec"]["names"]["plural"]);
@@ -151,14 +167,19 @@ fn validate_versions(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause
             causes.push(Cause::invalid(format!("{path}.name"), &version["name"], problem));
         }
         if seen.contains(&&version["name"]) {
-            causes.push(Cause::invalid("spec.versions", &version["name"], "must not contain duplicate version names"));
+            causes.push(Cause::invalid(
+                "spec.versions",
+                &version["name"],
+                "must not contain duplicate version names",
+            ));
         }
         seen.push(&version["name"]);
         let document = &version["schema"]["openAPIV3Schema"];
         if !document.is_object() {
             causes.push(Cause::required(format!("{path}.schema.openAPIV3Schema"), ""));
         } else if !same_schema || at == 0 {
-            let path = if same_schema { "spec.validation".to_owned() } else { format!("{path}.schema") };
+            let path =
+                if same_schema { "spec.validation".to_owned() } else { format!("{path}.schema") };
             validate_document(document, &format!("{path}.openAPIV3Schema"), causes);
         }
         if !same_columns || at == 0 {
@@ -166,7 +187,8 @@ fn validate_versions(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause
             validate_columns(version, &format!("{path}.additionalPrinterColumns"), causes);
         }
     }
-    let has_defaults = versions.iter().any(|version| contains_default(&version["schema"]["openAPIV3Schema"]));
+    let has_defaults =
+        versions.iter().any(|version| contains_default(&version["schema"]["openAPIV3Schema"]));
     if spec["preserveUnknownFields"] == true {
         if has_defaults {
             let text = "must be false in order to use defaults in the schema";
@@ -186,11 +208,20 @@ fn validate_versions(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause
     validate_stored(object, old, versions, causes);
 }
 
-fn validate_stored(object: &Value, _old: Option<&Value>, versions: &[Value], causes: &mut Vec<Cause>) {
+fn validate_stored(
+    object: &Value,
+    _old: Option<&Value>,
+    versions: &[Value],
+    causes: &mut Vec<Cause>,
+) {
     let stored = &object["status"]["storedVersions"];
     let list = stored.as_array().map_or(&[][..], Vec::as_slice);
     if list.is_empty() {
-        causes.push(Cause::invalid("status.storedVersions", stored, "must have at least one stored version"));
+        causes.push(Cause::invalid(
+            "status.storedVersions",
+            stored,
+            "must have at least one stored version",
+        ));
     }
     for (at, version) in list.iter().enumerate() {
         if !versions.iter().any(|one| one["name"] == *version) {
@@ -206,7 +237,8 @@ fn validate_stored(object: &Value, _old: Option<&Value>, versions: &[Value], cau
 fn contains_default(schema: &Value) -> bool {
     match schema {
         Value::Object(map) => {
-            map.contains_key("default") && map.contains_key("type") || map.values().any(contains_default)
+            map.contains_key("default") && map.contains_key("type")
+                || map.values().any(contains_default)
         }
         Value::Array(list) => list.iter().any(contains_default),
         _ => false,
@@ -214,7 +246,9 @@ fn contains_default(schema: &Value) -> bool {
 }
 
 fn validate_columns(version: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for (at, column) in version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate() {
+    for (at, column) in
+        version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate()
+    {
         let path = format!("{path}[{at}]");
         let text = |key: &str| column[key].as_str().unwrap_or_default();
         if text("name").is_empty() {
@@ -231,7 +265,9 @@ fn validate_columns(version: &Value, path: &str, causes: &mut Vec<Cause>) {
         let json_path = text("jsonPath");
         if json_path.is_empty() {
             causes.push(Cause::required(format!("{path}.JSONPath"), ""));
-        } else if !json_path.starts_with('.') || json_path.matches('[').count() != json_path.matches(']').count() {
+        } else if !json_path.starts_with('.')
+            || json_path.matches('[').count() != json_path.matches(']').count()
+        {
             let text = "must be a simple json path starting with .";
             causes.push(Cause::invalid(format!("{path}.JSONPath"), &column["jsonPath"], text));
         }
@@ -243,20 +279,34 @@ const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "st
 fn validate_document(document: &Value, path: &str, causes: &mut Vec<Cause>) {
     match document["type"].as_str() {
         Some("object") => {}
-        Some(_) => causes.push(Cause::invalid(format!("{path}.type"), &document["type"], "must be object at the root")),
-        None => causes.push(Cause::required(format!("{path}.type"), "must not be empty at the root")),
+        Some(_) => causes.push(Cause::invalid(
+            format!("{path}.type"),
+            &document["type"],
+            "must be object at the root",
+        )),
+        None => {
+            causes.push(Cause::required(format!("{path}.type"), "must not be empty at the root"))
+        }
     }
     validate_level(document, path, true, causes);
 }
 
 /// Checks one level of a schema; `root` has its type checked already.
 fn validate_level(schema: &Value, path: &str, root: bool, causes: &mut Vec<Cause>) {
-    let flexible = schema["x-kubernetes-int-or-string"] == true || schema["x-kubernetes-preserve-unknown-fields"] == true;
+    let flexible = schema["x-kubernetes-int-or-string"] == true
+        || schema["x-kubernetes-preserve-unknown-fields"] == true;
     let kind = schema["type"].as_str().unwrap_or_default();
     if kind.is_empty() && !root && !flexible {
-        causes.push(Cause::required(format!("{path}.type"), "must not be empty for specified object fields"));
+        causes.push(Cause::required(
+            format!("{path}.type"),
+            "must not be empty for specified object fields",
+        ));
     } else if !kind.is_empty() && !TYPES.contains(&kind) {
-        causes.push(Cause::unsupported(format!("{path}.type"), &schema["type"], &TYPES.map(str::to_owned)));
+        causes.push(Cause::unsupported(
+            format!("{path}.type"),
+            &schema["type"],
+            &TYPES.map(str::to_owned),
+        ));
         return;
     }
     if kind == "array" && !schema["items"].is_object() {
@@ -275,10 +325,13 @@ fn validate_level(schema: &Value, path: &str, root: bool, causes: &mut Vec<Cause
         causes.push(Cause::invalid(format!("{path}.pattern"), &schema["pattern"], text));
     }
     if schema["uniqueItems"] == true {
-        let text = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
+        let text =
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         causes.push(Cause::forbidden(format!("{path}.uniqueItems"), text));
     }
-    if schema["x-kubernetes-list-type"] == "map" && schema["x-kubernetes-list-map-keys"].as_array().is_none_or(Vec::is_empty) {
+    if schema["x-kubernetes-list-type"] == "map"
+        && schema["x-kubernetes-list-map-keys"].as_array().is_none_or(Vec::is_empty)
+    {
         let text = "must not be empty if x-kubernetes-list-type is map";
         causes.push(Cause::required(format!("{path}.x-kubernetes-list-map-keys"), text));
     }
@@ -289,7 +342,11 @@ fn validate_level(schema: &Value, path: &str, root: bool, causes: &mut Vec<Cause
         parsed.fill(&mut filled);
         check_value(&parsed, &filled, None, "", &mut found);
         for cause in found {
-            let field = if cause.field.is_empty() { format!("{path}.default") } else { format!("{path}.default.{}", cause.field) };
+            let field = if cause.field.is_empty() {
+                format!("{path}.default")
+            } else {
+                format!("{path}.default.{}", cause.field)
+            };
             causes.push(Cause { field, ..cause });
         }
     }
@@ -304,6 +361,11 @@ fn validate_level(schema: &Value, path: &str, root: bool, causes: &mut Vec<Cause
         validate_level(&schema["items"], &format!("{path}.items"), false, causes);
     }
     if schema["additionalProperties"].is_object() {
-        validate_level(&schema["additionalProperties"], &format!("{path}.additionalProperties"), false, causes);
+        validate_level(
+            &schema["additionalProperties"],
+            &format!("{path}.additionalProperties"),
+            false,
+            causes,
+        );
     }
 }

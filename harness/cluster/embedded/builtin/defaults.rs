@@ -46,7 +46,10 @@ pub(super) fn inner<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Valu
 }
 
 /// The elements of a list, where there is one.
-pub(super) fn each<'a>(object: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+pub(super) fn each<'a>(
+    object: &'a mut Value,
+    key: &str,
+) -> impl Iterator<Item = &'a mut Value> + use<'a> {
     object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
@@ -75,7 +78,9 @@ pub(super) fn set_empty(object: &mut Value, key: &str, value: Value) {
 }
 
 fn secret(object: &mut Value) {
-    if let Some(Value::Object(given)) = object.as_object_mut().and_then(|map| map.remove("stringData")) {
+    if let Some(Value::Object(given)) =
+        object.as_object_mut().and_then(|map| map.remove("stringData"))
+    {
         set(object, "data", json!({}));
         for (key, value) in given {
             object["data"][key] = json!(STANDARD.encode(value.as_str().unwrap_or_default()));
@@ -140,7 +145,9 @@ fn node(object: &mut Value) {
     if capacity.is_object() {
         let status = &mut object["status"];
         set(status, "allocatable", json!({}));
-        if let (Some(all), Some(some)) = (capacity.as_object(), status["allocatable"].as_object_mut()) {
+        if let (Some(all), Some(some)) =
+            (capacity.as_object(), status["allocatable"].as_object_mut())
+        {
             for (key, value) in all {
                 some.entry(key.clone()).or_insert_with(|| value.clone());
             }
@@ -161,6 +168,7 @@ fn policy(object: &mut Value) {
     let spec = &mut object["spec"];
     if spec["policyTypes"].as_array().is_none_or(Vec::is_empty) {
         let egress = spec["egress"].as_array().is_some_and(|list| !list.is_empty());
-        spec["policyTypes"] = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        spec["policyTypes"] =
+            if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
     }
 }

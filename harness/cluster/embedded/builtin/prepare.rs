@@ -32,7 +32,8 @@ pub(in super::super) fn prepare_create(resource: &Resource, object: &mut Value) 
         }
         ("", "nodes") => taint(object),
         ("", "persistentvolumes") => {
-            object["status"] = json!({ "phase": "Pending", "lastPhaseTransitionTime": super::super::meta::now() });
+            object["status"] =
+                json!({ "phase": "Pending", "lastPhaseTransitionTime": super::super::meta::now() });
             protect(object, "kubernetes.io/pv-protection");
         }
         ("", "persistentvolumeclaims") => {
@@ -48,7 +49,10 @@ pub(in super::super) fn prepare_create(resource: &Resource, object: &mut Value) 
         }
         ("apiextensions.k8s.io", _) => crd::prepare_create(object),
         ("certificates.k8s.io", _) => object["status"] = json!({}),
-        _ if resource.builtin().is_some() && resource.has("status") && object.get("status").is_some() => {
+        _ if resource.builtin().is_some()
+            && resource.has("status")
+            && object.get("status").is_some() =>
+        {
             object["status"] = empty_status(resource);
         }
         _ => {}
@@ -67,7 +71,12 @@ fn empty_status(resource: &Resource) -> Value {
 }
 
 /// Prepares an object that is being changed through its main door or a subresource.
-pub(in super::super) fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subresource: &str) {
+pub(in super::super) fn prepare_update(
+    resource: &Resource,
+    old: &Value,
+    new: &mut Value,
+    subresource: &str,
+) {
     match subresource {
         "status" => {
             let status = new.get("status").cloned();
@@ -165,7 +174,9 @@ fn admit_pod(spec: &mut Value) {
         for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
             let covered = tolerations.iter().any(|one| {
                 let all = one["key"].as_str().unwrap_or_default().is_empty() || one["key"] == key;
-                all && one["effect"].as_str().is_none_or(|effect| effect.is_empty() || effect == "NoExecute")
+                all && one["effect"]
+                    .as_str()
+                    .is_none_or(|effect| effect.is_empty() || effect == "NoExecute")
             });
             if !covered {
                 tolerations.push(json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 }));
@@ -177,7 +188,9 @@ fn admit_pod(spec: &mut Value) {
 /// The quality of service class of a pod.
 fn quality(spec: &Value) -> &'static str {
     let (mut any, mut all) = (false, true);
-    for container in ["containers", "initContainers"].iter().filter_map(|list| spec[list].as_array()).flatten() {
+    for container in
+        ["containers", "initContainers"].iter().filter_map(|list| spec[list].as_array()).flatten()
+    {
         let resources = &container["resources"];
         for name in ["cpu", "memory"] {
             let (limit, request) = (&resources["limits"][name], &resources["requests"][name]);
@@ -201,7 +214,8 @@ fn addresses(spec: &mut Value) {
     if !headless && spec["clusterIP"].as_str().is_none_or(str::is_empty) {
         use rand::RngExt as _;
         let mut rng = rand::rng();
-        let address = format!("10.0.{}.{}", rng.random_range(0..=255u8), rng.random_range(2..=254u8));
+        let address =
+            format!("10.0.{}.{}", rng.random_range(0..=255u8), rng.random_range(2..=254u8));
         spec["clusterIP"] = json!(address);
     }
     let own = spec["clusterIP"].clone();
@@ -214,7 +228,9 @@ fn taint(object: &mut Value) {
     let spec = &mut object["spec"];
     set(spec, "taints", json!([]));
     if let Some(taints) = spec["taints"].as_array_mut()
-        && !taints.iter().any(|one| one["key"] == "node.kubernetes.io/not-ready" && one["effect"] == "NoSchedule")
+        && !taints.iter().any(|one| {
+            one["key"] == "node.kubernetes.io/not-ready" && one["effect"] == "NoSchedule"
+        })
     {
         taints.push(json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" }));
     }

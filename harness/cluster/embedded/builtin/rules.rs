@@ -11,17 +11,27 @@ use super::crd;
 const MOST_DATA: usize = 1 << 20;
 
 /// Checks an object of a built-in kind; `old` is the stored one when it is being changed.
-pub(in super::super) fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+pub(in super::super) fn validate(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<Cause> {
     let mut causes = Vec::new();
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "secrets") => secret(object, old, &mut causes),
         ("", "configmaps") => config_map(object, old, &mut causes),
         ("", "pods") => pod(object, old, &mut causes),
         ("", "events") | ("events.k8s.io", "events") => event(resource, object, &mut causes),
-        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => workload(resource, object, old, &mut causes),
-        ("batch", "jobs") => containers(&object["spec"]["template"]["spec"], "spec.template.spec", &mut causes),
+        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => {
+            workload(resource, object, old, &mut causes)
+        }
+        ("batch", "jobs") => {
+            containers(&object["spec"]["template"]["spec"], "spec.template.spec", &mut causes)
+        }
         ("coordination.k8s.io", _) => lease(object, &mut causes),
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(resource, object, old, &mut causes),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            binding(resource, object, old, &mut causes)
+        }
         ("rbac.authorization.k8s.io", _) => role(resource, object, &mut causes),
         ("apiextensions.k8s.io", _) => crd::validate(object, old, &mut causes),
         _ => {}
@@ -57,9 +67,13 @@ fn secret(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     };
     match object["type"].as_str().unwrap_or_default() {
         "kubernetes.io/service-account-token" => {
-            let name = object["metadata"]["annotations"]["kubernetes.io/service-account.name"].as_str();
+            let name =
+                object["metadata"]["annotations"]["kubernetes.io/service-account.name"].as_str();
             if name.is_none_or(str::is_empty) {
-                causes.push(Cause::required("metadata.annotations[kubernetes.io/service-account.name]", ""));
+                causes.push(Cause::required(
+                    "metadata.annotations[kubernetes.io/service-account.name]",
+                    "",
+                ));
             }
         }
         "kubernetes.io/tls" => {
@@ -106,7 +120,11 @@ fn docker(object: &Value, key: &str, causes: &mut Vec<Cause>) {
     };
     let bytes = base64::engine::general_purpose::STANDARD.decode(value).unwrap_or_default();
     if let Some(problem) = super::super::go_json::complaint(&bytes) {
-        causes.push(Cause::invalid(format!("data[{key}]"), &json!("<secret contents redacted>"), problem));
+        causes.push(Cause::invalid(
+            format!("data[{key}]"),
+            &json!("<secret contents redacted>"),
+            problem,
+        ));
     }
 }
 
@@ -175,7 +193,9 @@ fn pod(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
             }
         }
     }
-    for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"] {
+    for key in
+        ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"]
+    {
         if let Some(map) = allowed.as_object_mut() {
             match before.get(key) {
                 Some(value) => drop(map.insert(key.into(), value.clone())),
@@ -192,7 +212,11 @@ fn pod(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
 fn workload(resource: &Resource, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     if let Some(replicas) = spec["replicas"].as_i64().filter(|n| *n < 0) {
-        causes.push(Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0"));
+        causes.push(Cause::invalid(
+            "spec.replicas",
+            &json!(replicas),
+            "must be greater than or equal to 0",
+        ));
     }
     let selector = &spec["selector"];
     if !selector.is_object() {
@@ -200,7 +224,8 @@ fn workload(resource: &Resource, object: &Value, old: Option<&Value>, causes: &m
     }
     let labels = &spec["template"]["metadata"]["labels"];
     let wanted = selector["matchLabels"].as_object();
-    let fits = selector.is_object() && wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let fits = selector.is_object()
+        && wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     if !fits {
         let text = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, text));
@@ -222,7 +247,11 @@ fn event(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     // What is cluster-wide is told in the namespace default.
     let fits = namespace == own || namespace.is_empty() && own == "default";
     if !fits {
-        causes.push(Cause::invalid("involvedObject.namespace", &json!(namespace), "does not match event.namespace"));
+        causes.push(Cause::invalid(
+            "involvedObject.namespace",
+            &json!(namespace),
+            "does not match event.namespace",
+        ));
     }
     if new {
         if object["eventTime"].is_null() {
@@ -239,16 +268,25 @@ fn event(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
 fn lease(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|n| *n <= 0) {
-        causes.push(Cause::invalid("spec.leaseDurationSeconds", &json!(seconds), "must be greater than 0"));
+        causes.push(Cause::invalid(
+            "spec.leaseDurationSeconds",
+            &json!(seconds),
+            "must be greater than 0",
+        ));
     }
     if let Some(count) = spec["leaseTransitions"].as_i64().filter(|n| *n < 0) {
-        causes.push(Cause::invalid("spec.leaseTransitions", &json!(count), "must be greater than or equal to 0"));
+        causes.push(Cause::invalid(
+            "spec.leaseTransitions",
+            &json!(count),
+            "must be greater than or equal to 0",
+        ));
     }
 }
 
 fn binding(resource: &Resource, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let reference = &object["roleRef"];
-    let kinds: &[&str] = if resource.plural == "rolebindings" { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    let kinds: &[&str] =
+        if resource.plural == "rolebindings" { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
     if !kinds.iter().any(|kind| reference["kind"] == *kind) {
         let supported: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         causes.push(Cause::unsupported("roleRef.kind", &reference["kind"], &supported));
@@ -275,13 +313,16 @@ fn binding(resource: &Resource, object: &Value, old: Option<&Value>, causes: &mu
             }
         }
     }
-    if let Some(old) = old.filter(|old| old["roleRef"] != *reference) {
-        let _ = old;
+    if old.is_some_and(|old| old["roleRef"] != *reference) {
         let shown = format!(
             "{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}",
             reference["apiGroup"], reference["kind"], reference["name"]
         );
-        causes.push(Cause::other("FieldValueInvalid", "roleRef", format!("Invalid value: {shown}: cannot change roleRef")));
+        causes.push(Cause::other(
+            "FieldValueInvalid",
+            "roleRef",
+            format!("Invalid value: {shown}: cannot change roleRef"),
+        ));
     }
 }
 
@@ -290,12 +331,19 @@ fn role(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
         let path = format!("rules[{at}]");
         let empty = |key: &str| rule[key].as_array().is_none_or(Vec::is_empty);
         if empty("verbs") {
-            causes.push(Cause::required(format!("{path}.verbs"), "verbs must contain at least one value"));
+            causes.push(Cause::required(
+                format!("{path}.verbs"),
+                "verbs must contain at least one value",
+            ));
         }
         if !empty("nonResourceURLs") {
             if resource.plural == "roles" {
                 let text = "namespaced rules cannot apply to non-resource URLs";
-                causes.push(Cause::invalid(format!("{path}.nonResourceURLs"), &rule["nonResourceURLs"], text));
+                causes.push(Cause::invalid(
+                    format!("{path}.nonResourceURLs"),
+                    &rule["nonResourceURLs"],
+                    text,
+                ));
             }
             continue;
         }
@@ -320,7 +368,9 @@ pub(in super::super) fn warnings(resource: &Resource, object: &Value) -> Option<
         let text = object["data"][key].as_str().unwrap_or_default();
         base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default()
     };
-    let has_block = |bytes: &[u8]| x509_parser::pem::Pem::iter_from_buffer(bytes).next().is_some_and(|block| block.is_ok());
+    let has_block = |bytes: &[u8]| {
+        x509_parser::pem::Pem::iter_from_buffer(bytes).next().is_some_and(|block| block.is_ok())
+    };
     match (has_block(&pem("tls.crt")), has_block(&pem("tls.key"))) {
         (false, _) => Some("tls: failed to find any PEM data in certificate input".into()),
         (true, false) => Some("tls: failed to find any PEM data in key input".into()),

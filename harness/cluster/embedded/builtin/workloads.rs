@@ -19,7 +19,9 @@ pub(super) fn pod(spec: &mut Value) {
     set(spec, "securityContext", json!({}));
     set_empty(spec, "schedulerName", json!("default-scheduler"));
     // The old name of the field is kept beside the new one.
-    let name = |key: &str| spec.get(key).and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned);
+    let name = |key: &str| {
+        spec.get(key).and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned)
+    };
     if let Some(name) = name("serviceAccountName").or_else(|| name("serviceAccount")) {
         spec["serviceAccount"] = json!(name);
         spec["serviceAccountName"] = json!(name);
@@ -37,7 +39,11 @@ fn container(container: &mut Value) {
     set_empty(container, "terminationMessagePolicy", json!("File"));
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let tail = image.rsplit('/').next().unwrap_or_default();
-    let tag = if tail.contains('@') { "digest" } else { tail.split_once(':').map_or("latest", |(_, tag)| tag) };
+    let tag = if tail.contains('@') {
+        "digest"
+    } else {
+        tail.split_once(':').map_or("latest", |(_, tag)| tag)
+    };
     let policy = if tag == "latest" { "Always" } else { "IfNotPresent" };
     set_empty(container, "imagePullPolicy", json!(policy));
     each(container, "ports").for_each(|port| set_empty(port, "protocol", json!("TCP")));
@@ -55,7 +61,9 @@ fn container(container: &mut Value) {
         }
     }
     for hook in ["postStart", "preStop"] {
-        let action = inner(container, "lifecycle").and_then(|l| inner(l, hook)).and_then(|h| inner(h, "httpGet"));
+        let action = inner(container, "lifecycle")
+            .and_then(|l| inner(l, hook))
+            .and_then(|h| inner(h, "httpGet"));
         if let Some(action) = action {
             http(action);
         }
@@ -72,7 +80,9 @@ fn container(container: &mut Value) {
         }
     }
     for variable in each(container, "env") {
-        if let Some(field) = inner(variable, "valueFrom").and_then(|source| inner(source, "fieldRef")) {
+        if let Some(field) =
+            inner(variable, "valueFrom").and_then(|source| inner(source, "fieldRef"))
+        {
             set_empty(field, "apiVersion", json!("v1"));
         }
     }

@@ -5,12 +5,8 @@ use serde_json::{Value, json};
 use super::super::typed::Node;
 use super::managers::{Author, Entry, read, update, without_managers, write};
 use super::merge::{merge, prune};
+use super::set::shown;
 use super::{Set, changes, element, element_key, members};
-
-/// What an apply came to.
-pub(in super::super) struct Applied {
-    pub(in super::super) object: Value,
-}
 
 /// Why an apply is refused.
 #[derive(Debug)]
@@ -35,36 +31,34 @@ fn check(node: &Node, value: &Value, path: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        (Node::Map(inner), Value::Object(map)) => {
-            map.iter().try_for_each(|(key, value)| check(inner.resolve(), value, &format!("{path}.{key}")))
-        }
+        (Node::Map(inner), Value::Object(map)) => map
+            .iter()
+            .try_for_each(|(key, value)| check(inner.resolve(), value, &format!("{path}.{key}"))),
         (Node::Set | Node::Keyed { .. }, Value::Array(list)) => {
-            let mut seen = Vec::new();
+            let mut seen = std::collections::BTreeSet::new();
             for (index, value) in list.iter().enumerate() {
                 let Some(key) = element_key(node, value) else {
-                    let keys = if let Node::Keyed { keys, .. } = node { keys.as_slice() } else { &[] };
-                    let names: Vec<String> = keys.iter().map(|(key, _)| format!("{key:?}")).collect();
+                    let keys =
+                        if let Node::Keyed { keys, .. } = node { keys.as_slice() } else { &[] };
+                    let names: Vec<String> =
+                        keys.iter().map(|(key, _)| format!("{key:?}")).collect();
                     return Err(format!(
                         "{path}: element {index}: associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
                         names.join(" ")
                     ));
                 };
-                let text = format!("{path}{}", Set { member: false, children: [(key.clone(), member())].into() }.paths()[0]);
+                let shown = shown(&key);
                 if seen.contains(&key) {
-                    return Err(format!("duplicate entries for key {}", text.trim_start_matches(path)))
-                        .map_err(|error| format!("{path}: {error}"));
+                    return Err(format!("{path}: duplicate entries for key {shown}"));
                 }
+                let text = format!("{path}{shown}");
                 check(element(node), value, &text)?;
-                seen.push(key);
+                seen.insert(key);
             }
             Ok(())
         }
         _ => Ok(()),
     }
-}
-
-fn member() -> Set {
-    Set { member: true, ..Set::default() }
 }
 
 /// Applies a configuration. `live` is the stored object, or nothing when it is being created.
@@ -75,7 +69,7 @@ pub(in super::super) fn apply(
     configuration: &Value,
     author: &Author,
     force: bool,
-) -> Result<Applied, Refusal> {
+) -> Result<Value, Refusal> {
     let node = node.resolve();
     check(node, configuration, "").map_err(Refusal::Untyped)?;
     let mut base = live.cloned().unwrap_or_else(|| empty.clone());
@@ -92,7 +86,11 @@ pub(in super::super) fn apply(
     let last = entries.iter().find(|entry| entry.is(author, true)).map(|entry| entry.set.clone());
     entries.retain(|entry| !entry.is(author, true));
 
-    let mut object = if live.is_some() { merge(node, Some(&base), configuration) } else { configuration.clone() };
+    let mut object = if live.is_some() {
+        merge(node, Some(&base), configuration)
+    } else {
+        configuration.clone()
+    };
     if let Some(last) = &last {
         let mut kept = named_fields(&applied);
         for entry in &entries {
@@ -119,7 +117,8 @@ pub(in super::super) fn apply(
         entry.set.subtract(&changes.removed);
     }
     let unchanged = base == object;
-    let old_time = live.and_then(|live| read(live).into_iter().find(|e| e.is(author, true)).and_then(|e| e.time));
+    let old_time = live
+        .and_then(|live| read(live).into_iter().find(|e| e.is(author, true)).and_then(|e| e.time));
     // An apply that changes nothing but who owns what does not move the time.
     let time = if unchanged { old_time } else { Some(author.now.clone()) };
     entries.push(Entry {
@@ -131,7 +130,7 @@ pub(in super::super) fn apply(
         set: applied,
     });
     write(&mut object, entries);
-    Ok(Applied { object })
+    Ok(object)
 }
 
 /// A set whose structs count as members, so that they stay while one of their fields does.
@@ -182,7 +181,8 @@ fn refuse(entries: &[Entry], conflicts: &[(usize, Set)]) -> Refusal {
         })
         .collect();
     let noun = if total == 1 { "conflict" } else { "conflicts" };
-    let separator = if lines.len() == 1 { "" } else { "\n" };
-    let message = format!("Apply failed with {total} {noun}: {}", lines.join(if separator.is_empty() { "" } else { "\n" }));
-    Refusal::Conflicts { message, causes }
+    Refusal::Conflicts {
+        message: format!("Apply failed with {total} {noun}: {}", lines.join("\n")),
+        causes,
+    }
 }

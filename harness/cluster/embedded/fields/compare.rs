@@ -46,19 +46,27 @@ impl Path<'_> {
     }
 }
 
-fn compare(node: &Node, old: Option<&Value>, new: Option<&Value>, path: &Path<'_>, out: &mut Changes) {
+fn compare(
+    node: &Node,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    path: &Path<'_>,
+    out: &mut Changes,
+) {
     let leaf = match form(node, old, new) {
         Form::Leaf => true,
         Form::Map => {
             let (left, right) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
-            let empty = left.is_none_or(|map| map.is_empty()) && right.is_none_or(|map| map.is_empty());
+            let empty =
+                left.is_none_or(|map| map.is_empty()) && right.is_none_or(|map| map.is_empty());
             if !empty {
                 let keys = left.into_iter().flat_map(|map| map.keys());
                 let more = right.into_iter().flat_map(|map| map.keys());
                 let more = more.filter(|key| !left.is_some_and(|map| map.contains_key(*key)));
                 for key in keys.chain(more) {
                     let (inner, _) = child(node, key);
-                    let (old, new) = (left.and_then(|map| map.get(key)), right.and_then(|map| map.get(key)));
+                    let (old, new) =
+                        (left.and_then(|map| map.get(key)), right.and_then(|map| map.get(key)));
                     if old != new {
                         compare(inner, old, new, &Path::At(path, &format!("f:{key}")), out);
                     }

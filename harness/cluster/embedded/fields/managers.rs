@@ -75,7 +75,9 @@ pub(super) fn write(object: &mut Value, mut entries: Vec<Entry>) {
     entries.retain(|entry| !entry.set.is_empty());
     fold(&mut entries);
     entries.sort_by(|a, b| {
-        let key = |entry: &Entry| (!entry.apply, entry.time.clone(), entry.manager.clone(), entry.subresource.clone());
+        let key = |entry: &Entry| {
+            (!entry.apply, entry.time.clone(), entry.manager.clone(), entry.subresource.clone())
+        };
         key(a).cmp(&key(b))
     });
     let list: Vec<Value> = entries
@@ -105,11 +107,16 @@ pub(super) fn write(object: &mut Value, mut entries: Vec<Entry>) {
 
 /// Folds the oldest Update entries of one version into `ancient-changes`.
 fn fold(entries: &mut Vec<Entry>) {
-    let updates = |entries: &[Entry]| entries.iter().filter(|entry| !entry.apply && entry.subresource.is_empty()).count();
+    let updates = |entries: &[Entry]| {
+        entries.iter().filter(|entry| !entry.apply && entry.subresource.is_empty()).count()
+    };
     while updates(entries) > MOST_UPDATES {
-        let mut oldest: Vec<usize> =
-            (0..entries.len()).filter(|at| !entries[*at].apply && entries[*at].subresource.is_empty()).collect();
-        oldest.sort_by_key(|at| (entries[*at].manager != "ancient-changes", entries[*at].time.clone()));
+        let mut oldest: Vec<usize> = (0..entries.len())
+            .filter(|at| !entries[*at].apply && entries[*at].subresource.is_empty())
+            .collect();
+        oldest.sort_by_key(|at| {
+            (entries[*at].manager != "ancient-changes", entries[*at].time.clone())
+        });
         let (into, from) = (oldest[0], oldest[1]);
         let taken = entries[from].clone();
         let target = &mut entries[into];
@@ -123,9 +130,17 @@ fn fold(entries: &mut Vec<Entry>) {
 /// Gives the author of a write that is no apply what it changed, and takes it from the others.
 ///
 /// `old` is the stored object, or the empty one of the kind when `new` is being created.
-pub(in super::super) fn update(node: &Node, old: &Value, new: &mut Value, author: &Author, creating: bool) {
+pub(in super::super) fn update(
+    node: &Node,
+    old: &Value,
+    new: &mut Value,
+    author: &Author,
+    creating: bool,
+) {
     let given = &new["metadata"]["managedFields"];
-    let reset = given.as_array().is_some_and(|list| list.len() == 1 && list[0].as_object().is_some_and(|e| e.is_empty()));
+    let reset = given
+        .as_array()
+        .is_some_and(|list| list.len() == 1 && list[0].as_object().is_some_and(|e| e.is_empty()));
     let mut entries = match () {
         () if reset => Vec::new(),
         () if !author.subresource.is_empty() => read(old),
@@ -141,8 +156,8 @@ pub(in super::super) fn update(node: &Node, old: &Value, new: &mut Value, author
     if entries.is_empty() && !creating {
         return;
     }
-    let old = without_managers(old);
-    let changes = changes(node, &old, new);
+    // The managed fields of the old object differ too, but they are never tracked.
+    let changes = changes(node, old, new);
     let mut mine = changes.added;
     mine.union(&changes.modified);
     let mut gone = changes.removed;

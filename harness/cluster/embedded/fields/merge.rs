@@ -1,6 +1,6 @@
 //! Merges an applied configuration into an object, and takes away what is no longer applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,9 @@ pub(super) fn merge(node: &Node, live: Option<&Value>, applied: &Value) -> Value
             }
             Value::Object(out)
         }
-        (Form::List, Value::Array(left), Value::Array(right)) => Value::Array(merge_lists(node, left, right)),
+        (Form::List, Value::Array(left), Value::Array(right)) => {
+            Value::Array(merge_lists(node, left, right))
+        }
         _ => applied.clone(),
     }
 }
@@ -28,10 +30,12 @@ pub(super) fn merge(node: &Node, live: Option<&Value>, applied: &Value) -> Value
 /// Elements of both lists: those of the configuration in its order, the others where they were.
 fn merge_lists(node: &Node, left: &[Value], right: &[Value]) -> Vec<Value> {
     let key = |value: &Value| element_key(node, value).unwrap_or_default();
-    let (left_keys, right_keys): (Vec<_>, Vec<_>) = (left.iter().map(key).collect(), right.iter().map(key).collect());
-    let in_left: BTreeSet<&String> = left_keys.iter().collect();
+    let (left_keys, right_keys): (Vec<_>, Vec<_>) =
+        (left.iter().map(key).collect(), right.iter().map(key).collect());
+    let in_left: BTreeMap<&String, usize> =
+        left_keys.iter().enumerate().map(|(at, key)| (key, at)).rev().collect();
     let in_right: BTreeSet<&String> = right_keys.iter().collect();
-    let mut shared = right_keys.iter().filter(|key| in_left.contains(key));
+    let mut shared = right_keys.iter().filter(|key| in_left.contains_key(key));
     let mut next = shared.next();
     let mut done: BTreeSet<&String> = BTreeSet::new();
     let (mut l, mut r) = (0, 0);
@@ -63,7 +67,7 @@ fn merge_lists(node: &Node, left: &[Value], right: &[Value]) -> Vec<Value> {
             }
         }
         if r < right.len() {
-            let at = left_keys.iter().position(|key| *key == right_keys[r]);
+            let at = in_left.get(&right_keys[r]).copied();
             done.insert(&right_keys[r]);
             out.push(merge(element(node), at.map(|at| &left[at]), &right[r]));
             if next == Some(&right_keys[r]) {

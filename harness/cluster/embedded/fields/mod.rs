@@ -19,8 +19,15 @@ use super::typed::Node;
 
 /// Keys of managed fields that kube-apiserver never tracks.
 const UNTRACKED: [&str; 9] = [
-    "f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation",
-    "f:managedFields", "f:resourceVersion",
+    "f:name",
+    "f:namespace",
+    "f:creationTimestamp",
+    "f:selfLink",
+    "f:uid",
+    "f:clusterName",
+    "f:generation",
+    "f:managedFields",
+    "f:resourceVersion",
 ];
 
 /// Removes from a set what is never tracked.
@@ -85,7 +92,9 @@ enum Form {
 }
 
 fn form(node: &Node, left: Option<&Value>, right: Option<&Value>) -> Form {
-    let like = |check: fn(&Value) -> bool| [left, right].into_iter().flatten().all(|value| value.is_null() || check(value));
+    let like = |check: fn(&Value) -> bool| {
+        [left, right].into_iter().flatten().all(|value| value.is_null() || check(value))
+    };
     match node {
         Node::Struct { .. } | Node::Map(_) if like(Value::is_object) => Form::Map,
         Node::Set | Node::Keyed { .. } if like(Value::is_array) => Form::List,

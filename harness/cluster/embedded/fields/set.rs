@@ -120,14 +120,18 @@ impl Set {
 }
 
 /// One path element in a message.
-fn shown(key: &str) -> String {
+pub(super) fn shown(key: &str) -> String {
     match key.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
         Some(("v", value)) => format!("[={value}]"),
         Some(("k", keys)) => {
             let parsed: Value = serde_json::from_str(keys).unwrap_or_default();
-            let pairs: Vec<String> =
-                parsed.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+            let pairs: Vec<String> = parsed
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             format!("[{}]", pairs.join(","))
         }
         Some((_, index)) => format!("[{index}]"),
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn paths_read_as_messages_show_them() {
-        let set = Set::read(&json!({ "f:spec": { "f:l": { "k:{\"name\":\"x\"}": { "f:v": {} } }, "f:t": { "v:\"q\"": {} } } }));
+        let set = Set::read(
+            &json!({ "f:spec": { "f:l": { "k:{\"name\":\"x\"}": { "f:v": {} } }, "f:t": { "v:\"q\"": {} } } }),
+        );
         assert_eq!(set.paths(), [".spec.l[name=\"x\"].v", ".spec.t[=\"q\"]"]);
     }
 }

@@ -121,7 +121,11 @@ mod tests {
 
     #[test]
     fn replace_sets_a_missing_key_and_remove_does_not_forgive_one() {
-        assert_eq!(patched(json!([{ "op": "replace", "path": "/a/y", "value": 2 }])).expect("lenient")["a"]["y"], 2);
+        assert_eq!(
+            patched(json!([{ "op": "replace", "path": "/a/y", "value": 2 }])).expect("lenient")["a"]
+                ["y"],
+            2
+        );
         assert!(patched(json!([{ "op": "remove", "path": "/a/y" }])).is_err());
     }
 

@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn nulls_delete_and_arrays_are_replaced() {
         let mut value = json!({ "a": { "x": 1, "y": 2 }, "l": [1, 2] });
-        merge_patch(&mut value, &json!({ "a": { "x": null, "z": 3 }, "l": [null, { "k": null, "v": 1 }], "n": { "q": null } }));
+        merge_patch(
+            &mut value,
+            &json!({ "a": { "x": null, "z": 3 }, "l": [null, { "k": null, "v": 1 }], "n": { "q": null } }),
+        );
         assert_eq!(value, json!({ "a": { "y": 2, "z": 3 }, "l": [null, { "v": 1 }], "n": {} }));
     }
 }

@@ -21,10 +21,13 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "cidr" => text.split_once('/').is_some_and(|(address, length)| {
             let most = if address.contains(':') { 128 } else { 32 };
-            address.parse::<std::net::IpAddr>().is_ok() && length.parse::<u8>().is_ok_and(|length| length <= most)
+            address.parse::<std::net::IpAddr>().is_ok()
+                && length.parse::<u8>().is_ok_and(|length| length <= most)
         }),
         "uri" => text.contains(':') && text.parse::<http::Uri>().is_ok(),
-        "email" => text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()),
+        "email" => {
+            text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+        }
         "hostname" => !text.is_empty() && text.len() <= 253 && text.split('.').all(label),
         _ => true,
     }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::json::Path;
 use super::typed::{self, Node};
 
-pub(super) use validate::{list_types, validate};
+pub(super) use validate::{list_types, validate, validate_object};
 
 /// One level of a structural schema.
 #[derive(Debug, Default)]
@@ -72,7 +73,8 @@ impl Schema {
             let list = value[key].as_array().into_iter().flatten();
             list.filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        let schema = |key: &str| value.get(key).filter(|v| v.is_object()).map(|v| Box::new(Self::read(v)));
+        let schema =
+            |key: &str| value.get(key).filter(|v| v.is_object()).map(|v| Box::new(Self::read(v)));
         let properties = value["properties"].as_object().into_iter().flatten();
         Self {
             kind: text("type"),
@@ -97,19 +99,22 @@ impl Schema {
     }
 
     /// Removes what the schema does not know and notes the paths.
-    pub(super) fn prune(&self, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
+    fn prune(&self, value: &mut Value, path: Path<'_>, unknown: &mut Vec<String>) {
         match value {
             Value::Object(map) => {
                 map.retain(|key, value| {
-                    let at = join(path, key);
-                    let implied = self.embedded && matches!(key.as_str(), "apiVersion" | "kind" | "metadata");
+                    let at = Path::Key(&path, key);
+                    let implied =
+                        self.embedded && matches!(key.as_str(), "apiVersion" | "kind" | "metadata");
                     match (self.properties.get(key), &self.additional) {
-                        (Some(schema), _) => schema.prune(value, &at, unknown),
-                        (None, Some(Additional::Schema(schema))) => schema.prune(value, &at, unknown),
+                        (Some(schema), _) => schema.prune(value, at, unknown),
+                        (None, Some(Additional::Schema(schema))) => {
+                            schema.prune(value, at, unknown)
+                        }
                         (None, Some(Additional::Any)) => {}
                         (None, None) if self.preserve || implied => {}
                         (None, None) => {
-                            unknown.push(at);
+                            unknown.push(at.to_string());
                             return false;
                         }
                     }
@@ -119,7 +124,7 @@ impl Schema {
             Value::Array(list) => {
                 if let Some(schema) = &self.items {
                     for (index, value) in list.iter_mut().enumerate() {
-                        schema.prune(value, &format!("{path}[{index}]"), unknown);
+                        schema.prune(value, Path::Index(&path, index), unknown);
                     }
                 }
             }
@@ -157,7 +162,8 @@ impl Schema {
             Value::Array(list) => {
                 if let Some(schema) = &self.items {
                     for value in list {
-                        if value.is_null() && !schema.nullable
+                        if value.is_null()
+                            && !schema.nullable
                             && let Some(default) = &schema.default
                         {
                             *value = default.clone();
@@ -180,7 +186,11 @@ impl Schema {
                 match self.list_type.as_str() {
                     "set" => Node::Set,
                     "map" => Node::Keyed {
-                        keys: self.map_keys.iter().map(|key| (key.clone(), self.default_of(key))).collect(),
+                        keys: self
+                            .map_keys
+                            .iter()
+                            .map(|key| (key.clone(), self.default_of(key)))
+                            .collect(),
                         element: Arc::new(element.map_or(Node::Untyped, Self::node)),
                     },
                     _ => Node::Atomic,
@@ -198,8 +208,11 @@ impl Schema {
     }
 
     fn object_node(&self) -> Node {
-        let fields: BTreeMap<String, Arc<Node>> =
-            self.properties.iter().map(|(name, schema)| (name.clone(), Arc::new(schema.node()))).collect();
+        let fields: BTreeMap<String, Arc<Node>> = self
+            .properties
+            .iter()
+            .map(|(name, schema)| (name.clone(), Arc::new(schema.node())))
+            .collect();
         let rest = match &self.additional {
             Some(Additional::Schema(schema)) => Some(Arc::new(schema.node())),
             Some(Additional::Any) => Some(Arc::new(Node::Untyped)),
@@ -227,7 +240,9 @@ impl Schema {
 
 impl Rules {
     fn read(value: &Value) -> Self {
-        let list = |key: &str| -> Vec<Schema> { value[key].as_array().into_iter().flatten().map(Schema::read).collect() };
+        let list = |key: &str| -> Vec<Schema> {
+            value[key].as_array().into_iter().flatten().map(Schema::read).collect()
+        };
         let flag = |key: &str| value[key].as_bool().unwrap_or_default();
         let count = |key: &str| value[key].as_u64();
         Self {
@@ -268,10 +283,12 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// Prunes and fills a whole object; `apiVersion`, `kind` and `metadata` are every object's.
 pub(super) fn shape(schema: &Schema, object: &mut Map<String, Value>, unknown: &mut Vec<String>) {
-    let kept: Vec<(String, Value)> =
-        ["apiVersion", "kind", "metadata"].into_iter().filter_map(|key| object.remove_entry(key)).collect();
+    let kept: Vec<(String, Value)> = ["apiVersion", "kind", "metadata"]
+        .into_iter()
+        .filter_map(|key| object.remove_entry(key))
+        .collect();
     let mut rest = Value::Object(std::mem::take(object));
-    schema.prune(&mut rest, "", unknown);
+    schema.prune(&mut rest, Path::Root, unknown);
     fill(schema, &mut rest);
     if let Value::Object(map) = rest {
         *object = map;
@@ -294,14 +311,16 @@ mod tests {
     use serde_json::json;
 
     fn widget() -> Schema {
-        Schema::read(&json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
+        Schema::read(
+            &json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
             "mode": { "type": "string", "default": "auto" },
             "note": { "type": "string", "nullable": true },
             "hard": { "type": "string" },
             "nested": { "type": "object", "default": { "a": "x" }, "properties": {
                 "a": { "type": "string" }, "b": { "type": "integer", "default": 7 } } },
             "free": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
-        } } } }))
+        } } } }),
+        )
     }
 
     fn shaped(value: Value) -> (Value, Vec<String>) {
@@ -314,19 +333,29 @@ mod tests {
     #[test]
     fn defaults_go_into_objects_that_are_there_only() {
         assert_eq!(shaped(json!({})).0, json!({}));
-        assert_eq!(shaped(json!({ "spec": {} })).0, json!({ "spec": { "mode": "auto", "nested": { "a": "x", "b": 7 } } }));
-        assert_eq!(shaped(json!({ "spec": { "nested": {} } })).0["spec"]["nested"], json!({ "b": 7 }));
+        assert_eq!(
+            shaped(json!({ "spec": {} })).0,
+            json!({ "spec": { "mode": "auto", "nested": { "a": "x", "b": 7 } } })
+        );
+        assert_eq!(
+            shaped(json!({ "spec": { "nested": {} } })).0["spec"]["nested"],
+            json!({ "b": 7 })
+        );
     }
 
     #[test]
     fn nulls_stay_where_they_may_and_give_way_to_defaults_elsewhere() {
         let (object, _) = shaped(json!({ "spec": { "note": null, "hard": null, "mode": null } }));
-        assert_eq!(object, json!({ "spec": { "note": null, "mode": "auto", "nested": { "a": "x", "b": 7 } } }));
+        assert_eq!(
+            object,
+            json!({ "spec": { "note": null, "mode": "auto", "nested": { "a": "x", "b": 7 } } })
+        );
     }
 
     #[test]
     fn unknown_fields_are_dropped_and_named() {
-        let (object, unknown) = shaped(json!({ "spec": { "bogus": 1, "free": { "any": [1] } }, "top": 1 }));
+        let (object, unknown) =
+            shaped(json!({ "spec": { "bogus": 1, "free": { "any": [1] } }, "top": 1 }));
         assert_eq!(object["spec"]["free"], json!({ "any": [1] }));
         assert_eq!(object["spec"].get("bogus"), None);
         assert_eq!(unknown, ["spec.bogus", "top"]);

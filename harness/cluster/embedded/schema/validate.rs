@@ -1,10 +1,22 @@
 //! Checks values against a structural schema, with the causes that kube-apiserver gives.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::status::Cause;
 use super::formats;
 use super::{Additional, Schema, join};
+
+/// Checks a whole object; its metadata is checked by rules of its own.
+pub(in super::super) fn validate_object(
+    schema: &Schema,
+    value: &Value,
+    old: Option<&Value>,
+    causes: &mut Vec<Cause>,
+) {
+    check(schema, value, old, "", true, causes);
+}
 
 /// Checks a value. Where `old` is the same value, it was accepted before and stays accepted.
 pub(in super::super) fn validate(
@@ -12,6 +24,17 @@ pub(in super::super) fn validate(
     value: &Value,
     old: Option<&Value>,
     path: &str,
+    causes: &mut Vec<Cause>,
+) {
+    check(schema, value, old, path, false, causes);
+}
+
+fn check(
+    schema: &Schema,
+    value: &Value,
+    old: Option<&Value>,
+    path: &str,
+    root: bool,
     causes: &mut Vec<Cause>,
 ) {
     if old == Some(value) || value.is_null() && schema.nullable {
@@ -23,26 +46,43 @@ pub(in super::super) fn validate(
     check_rules(schema, value, path, causes);
     match value {
         Value::Object(map) => {
-            check_counts(map.len(), (schema.rules.min_properties, schema.rules.max_properties), "properties", path, value, causes);
+            check_counts(
+                map.len(),
+                (schema.rules.min_properties, schema.rules.max_properties),
+                "properties",
+                path,
+                value,
+                causes,
+            );
             for name in &schema.rules.required {
                 if !map.contains_key(name) {
                     causes.push(Cause::required(join(path, name), ""));
                 }
             }
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(key, _)| !(root && *key == "metadata")) {
                 let old = old.and_then(|old| old.get(key));
                 match (schema.properties.get(key), &schema.additional) {
                     (Some(inner), _) => validate(inner, value, old, &join(path, key), causes),
-                    (None, Some(Additional::Schema(inner))) => validate(inner, value, old, &join(path, key), causes),
+                    (None, Some(Additional::Schema(inner))) => {
+                        validate(inner, value, old, &join(path, key), causes)
+                    }
                     _ => {}
                 }
             }
         }
         Value::Array(list) => {
-            check_counts(list.len(), (schema.rules.min_items, schema.rules.max_items), "items", path, value, causes);
+            check_counts(
+                list.len(),
+                (schema.rules.min_items, schema.rules.max_items),
+                "items",
+                path,
+                value,
+                causes,
+            );
             if let Some(inner) = &schema.items {
+                let before = by_keys(schema, old);
                 for (index, value) in list.iter().enumerate() {
-                    let old = old.and_then(|old| same_element(schema, value, old));
+                    let old = before.get(&keys_of(schema, value)).copied();
                     validate(inner, value, old, &format!("{path}[{index}]"), causes);
                 }
             }
@@ -51,12 +91,19 @@ pub(in super::super) fn validate(
     }
 }
 
-/// The element of the old list with the keys of this one.
-fn same_element<'a>(schema: &Schema, value: &Value, old: &'a Value) -> Option<&'a Value> {
-    if schema.list_type != "map" {
-        return None;
-    }
-    old.as_array()?.iter().find(|one| schema.map_keys.iter().all(|key| one.get(key) == value.get(key)))
+/// The elements of the old list by their keys, where the list has any.
+fn by_keys<'a>(schema: &Schema, old: Option<&'a Value>) -> BTreeMap<String, &'a Value> {
+    let list = old.and_then(Value::as_array).filter(|_| schema.list_type == "map");
+    list.into_iter().flatten().map(|value| (keys_of(schema, value), value)).collect()
+}
+
+fn keys_of(schema: &Schema, value: &Value) -> String {
+    let keys: Vec<String> = schema
+        .map_keys
+        .iter()
+        .map(|key| value.get(key).unwrap_or(&Value::Null).to_string())
+        .collect();
+    keys.join(",")
 }
 
 fn check_type(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) -> bool {
@@ -74,7 +121,11 @@ fn check_type(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause
     causes.push(mismatch(path, expected, found));
     let number = value.as_f64().filter(|_| expected == "integer");
     if let Some(number) = number {
-        let of = if schema.format.is_empty() { " (default format)".into() } else { format!(" with format {}", schema.format) };
+        let of = if schema.format.is_empty() {
+            " (default format)".into()
+        } else {
+            format!(" with format {}", schema.format)
+        };
         causes.push(unchecked(format!("integer{of}"), path));
         check_range(schema, number, path, value, causes);
     }
@@ -82,13 +133,18 @@ fn check_type(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause
 }
 
 fn mismatch(path: &str, expected: &str, found: &str) -> Cause {
-    let text = format!("Invalid value: {found:?}: {path} in body must be of type {expected}: {found:?}");
+    let text =
+        format!("Invalid value: {found:?}: {path} in body must be of type {expected}: {found:?}");
     Cause::other("FieldValueTypeInvalid", path, text)
 }
 
 /// An odd cause of the real server, for numbers that do not fit their type.
 fn unchecked(of: String, path: &str) -> Cause {
-    Cause::other("FieldValueInvalid", "<nil>", format!("Invalid value: \"\": Checked value must be of type {of} in {path}"))
+    Cause::other(
+        "FieldValueInvalid",
+        "<nil>",
+        format!("Invalid value: \"\": Checked value must be of type {of} in {path}"),
+    )
 }
 
 fn check_rules(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -109,10 +165,15 @@ fn check_rules(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Caus
                 check_range(schema, number, path, value, causes);
             }
         }
-        Value::Array(list) if rules.unique_items => {
-            if list.iter().enumerate().any(|(at, one)| list[..at].contains(one)) {
-                causes.push(Cause::invalid(path, value, format!("{path} in body shouldn't contain duplicates")));
-            }
+        Value::Array(list)
+            if rules.unique_items
+                && list.iter().enumerate().any(|(at, one)| list[..at].contains(one)) =>
+        {
+            causes.push(Cause::invalid(
+                path,
+                value,
+                format!("{path} in body shouldn't contain duplicates"),
+            ));
         }
         _ => {}
     }
@@ -126,21 +187,39 @@ fn check_string(schema: &Schema, text: &str, path: &str, value: &Value, causes: 
         causes.push(Cause::too_long(path, limit));
     }
     if let Some(limit) = rules.min_length.filter(|limit| length < *limit) {
-        causes.push(Cause::invalid(path, value, format!("{path} in body should be at least {limit} chars long")));
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body should be at least {limit} chars long"),
+        ));
     }
     if let Some((pattern, regex)) = &rules.pattern
         && !regex.as_ref().is_some_and(|regex| regex.is_match(text))
     {
-        causes.push(Cause::invalid(path, value, format!("{path} in body should match '{pattern}'")));
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body should match '{pattern}'"),
+        ));
     }
     if !schema.format.is_empty() && !formats::fits(&schema.format, text) {
-        let message =
-            format!("Invalid value: {}: {path} in body must be of type {}: {}", json!(text), schema.format, json!(text));
+        let message = format!(
+            "Invalid value: {}: {path} in body must be of type {}: {}",
+            json!(text),
+            schema.format,
+            json!(text)
+        );
         causes.push(Cause::other("FieldValueTypeInvalid", path, message));
     }
 }
 
-fn check_integer_format(schema: &Schema, number: f64, path: &str, value: &Value, causes: &mut Vec<Cause>) {
+fn check_integer_format(
+    schema: &Schema,
+    number: f64,
+    path: &str,
+    value: &Value,
+    causes: &mut Vec<Cause>,
+) {
     if schema.kind == "integer" && schema.format == "int32" {
         let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
         if number < low || number > high {
@@ -159,21 +238,41 @@ fn check_range(schema: &Schema, number: f64, path: &str, value: &Value, causes: 
     let rules = &schema.rules;
     let shown = &go_number(value, number);
     if let Some(limit) = rules.maximum {
-        let (outside, than) = if rules.exclusive_maximum { (number >= limit, "") } else { (number > limit, " or equal to") };
+        let (outside, than) = if rules.exclusive_maximum {
+            (number >= limit, "")
+        } else {
+            (number > limit, " or equal to")
+        };
         if outside {
-            causes.push(shown_invalid(path, shown, format!("{path} in body should be less than{than} {}", go_float(limit))));
+            causes.push(shown_invalid(
+                path,
+                shown,
+                format!("{path} in body should be less than{than} {}", go_float(limit)),
+            ));
         }
     }
     if let Some(limit) = rules.minimum {
-        let (outside, than) = if rules.exclusive_minimum { (number <= limit, "") } else { (number < limit, " or equal to") };
+        let (outside, than) = if rules.exclusive_minimum {
+            (number <= limit, "")
+        } else {
+            (number < limit, " or equal to")
+        };
         if outside {
-            causes.push(shown_invalid(path, shown, format!("{path} in body should be greater than{than} {}", go_float(limit))));
+            causes.push(shown_invalid(
+                path,
+                shown,
+                format!("{path} in body should be greater than{than} {}", go_float(limit)),
+            ));
         }
     }
     if let Some(factor) = rules.multiple_of
         && (number / factor).fract() != 0.0
     {
-        causes.push(shown_invalid(path, shown, format!("{path} in body should be a multiple of {}", go_float(factor))));
+        causes.push(shown_invalid(
+            path,
+            shown,
+            format!("{path} in body should be a multiple of {}", go_float(factor)),
+        ));
     }
 }
 
@@ -212,7 +311,11 @@ fn check_counts(
         causes.push(Cause::other("FieldValueTooMany", path, text));
     }
     if let Some(limit) = least.filter(|limit| count < *limit) {
-        causes.push(Cause::invalid(path, value, format!("{path} in body should have at least {limit} {what}")));
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body should have at least {limit} {what}"),
+        ));
     }
 }
 
@@ -231,8 +334,12 @@ fn check_junctors(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<C
     if !rules.one_of.is_empty() {
         match rules.one_of.iter().filter(|one| passes(one, value, path)).count() {
             1 => {}
-            0 => fail(format!("{path:?} must validate one and only one schema (oneOf). Found none valid")),
-            n => fail(format!("{path:?} must validate one and only one schema (oneOf). Found {n} valid alternatives")),
+            0 => fail(format!(
+                "{path:?} must validate one and only one schema (oneOf). Found none valid"
+            )),
+            n => fail(format!(
+                "{path:?} must validate one and only one schema (oneOf). Found {n} valid alternatives"
+            )),
         }
     }
     if rules.not.as_ref().is_some_and(|not| passes(not, value, path)) {
@@ -261,13 +368,20 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 /// Checks that sets and lists with keys hold nothing twice.
-pub(in super::super) fn list_types(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+pub(in super::super) fn list_types(
+    schema: &Schema,
+    value: &Value,
+    path: &str,
+    causes: &mut Vec<Cause>,
+) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 match (schema.properties.get(key), &schema.additional) {
                     (Some(inner), _) => list_types(inner, value, &join(path, key), causes),
-                    (None, Some(Additional::Schema(inner))) => list_types(inner, value, &join(path, key), causes),
+                    (None, Some(Additional::Schema(inner))) => {
+                        list_types(inner, value, &join(path, key), causes)
+                    }
                     _ => {}
                 }
             }
@@ -333,7 +447,8 @@ mod tests {
     fn a_value_that_was_there_before_is_not_checked_again() {
         let schema = Schema::read(&json!({ "type": "object", "properties": {
             "a": { "type": "string", "maxLength": 1 }, "b": { "type": "string", "maxLength": 1 } } }));
-        let (old, new) = (json!({ "a": "long", "b": "x" }), json!({ "a": "long", "b": "also long" }));
+        let (old, new) =
+            (json!({ "a": "long", "b": "x" }), json!({ "a": "long", "b": "also long" }));
         let mut causes = Vec::new();
         validate(&schema, &new, Some(&old), "spec", &mut causes);
         assert_eq!(causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(), ["spec.b"]);

@@ -19,7 +19,7 @@ pub(in super::super) struct Decoded {
 /// Reads an object of a built-in type. The error is the text of Go's decoder.
 pub(in super::super) fn decode(t: &'static Type, value: &Value) -> Result<Decoded, String> {
     let mut decoder = Decoder { unknown: Vec::new() };
-    let value = decoder.object(t, value, &mut Path::root())?;
+    let value = decoder.object(t, value, &Path::root())?;
     Ok(Decoded { value, unknown: decoder.unknown })
 }
 
@@ -40,16 +40,27 @@ impl Path {
         Self { full: String::new(), fields: String::new(), owner: "", leaf: String::new() }
     }
     fn field(&self, t: &'static Type, name: &str, go: &str) -> Self {
-        let dot = |base: &str| if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") };
+        let dot =
+            |base: &str| if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") };
         Self { full: dot(&self.full), fields: dot(&self.fields), owner: &t.go, leaf: go.to_owned() }
     }
     fn index(&self, index: usize) -> Self {
         let leaf = self.leaf.strip_prefix("[]").unwrap_or(&self.leaf).to_owned();
-        Self { full: format!("{}[{index}]", self.full), fields: self.fields.clone(), owner: self.owner, leaf }
+        Self {
+            full: format!("{}[{index}]", self.full),
+            fields: self.fields.clone(),
+            owner: self.owner,
+            leaf,
+        }
     }
     fn key(&self, key: &str) -> Self {
         let leaf = self.leaf.strip_prefix("map[string]").unwrap_or(&self.leaf).to_owned();
-        Self { full: format!("{}.{key}", self.full), fields: self.fields.clone(), owner: self.owner, leaf }
+        Self {
+            full: format!("{}.{key}", self.full),
+            fields: self.fields.clone(),
+            owner: self.owner,
+            leaf,
+        }
     }
     fn mismatch(&self, value: &Value, go: &str) -> String {
         let go = if self.leaf.is_empty() { go } else { &self.leaf };
@@ -57,12 +68,15 @@ impl Path {
         if self.owner.is_empty() {
             return format!("json: cannot unmarshal {found} into Go value of type {go}");
         }
-        format!("json: cannot unmarshal {found} into Go struct field {}.{} of type {go}", self.owner, self.fields)
+        format!(
+            "json: cannot unmarshal {found} into Go struct field {}.{} of type {go}",
+            self.owner, self.fields
+        )
     }
 }
 
 impl Decoder {
-    fn object(&mut self, t: &'static Type, value: &Value, path: &mut Path) -> Result<Value, String> {
+    fn object(&mut self, t: &'static Type, value: &Value, path: &Path) -> Result<Value, String> {
         let mut out = Map::new();
         let given = match value {
             Value::Object(map) => map,
@@ -96,7 +110,12 @@ impl Decoder {
     }
 
     /// A field's value, or nothing where Go leaves it out.
-    fn field(&mut self, field: &'static Field, value: &Value, path: Path) -> Result<Option<Value>, String> {
+    fn field(
+        &mut self,
+        field: &'static Field,
+        value: &Value,
+        path: Path,
+    ) -> Result<Option<Value>, String> {
         if value.is_null() {
             return Ok(absent(field));
         }
@@ -113,7 +132,9 @@ impl Decoder {
                 text.is_empty() && !matches!(field.shape, Shape::Quantity)
             }
             Value::Array(list) => list.is_empty(),
-            Value::Object(map) => map.is_empty() && (matches!(field.shape, Shape::Map(_)) || field.omit_zero()),
+            Value::Object(map) => {
+                map.is_empty() && (matches!(field.shape, Shape::Map(_)) || field.omit_zero())
+            }
         };
         if matches!(field.shape, Shape::IntOrString) {
             return Ok(Some(decoded));
@@ -121,7 +142,7 @@ impl Decoder {
         Ok(if empty && (field.omit_empty() || field.omit_zero()) { None } else { Some(decoded) })
     }
 
-    fn shape(&mut self, shape: &'static Shape, value: &Value, mut path: Path) -> Result<Value, String> {
+    fn shape(&mut self, shape: &'static Shape, value: &Value, path: Path) -> Result<Value, String> {
         if value.is_null() {
             return Ok(zero_of(shape));
         }
@@ -148,7 +169,9 @@ impl Decoder {
             },
             Shape::Quantity => match value {
                 Value::String(text) => quantity::canonical(text).map(Value::String),
-                Value::Number(number) => quantity::canonical(&number.to_string()).map(Value::String),
+                Value::Number(number) => {
+                    quantity::canonical(&number.to_string()).map(Value::String)
+                }
                 other => Err(path.mismatch(other, "resource.Quantity")),
             },
             Shape::IntOrString => match value {
@@ -160,7 +183,7 @@ impl Decoder {
             Shape::SchemaOrBool if value.is_boolean() => Ok(value.clone()),
             Shape::SchemaOrArray if value.is_array() => Ok(value.clone()),
             Shape::SchemaOrBool | Shape::SchemaOrArray => match find(JSON_SCHEMA) {
-                Some(t) => self.object(t, value, &mut path),
+                Some(t) => self.object(t, value, &path),
                 None => Ok(value.clone()),
             },
             Shape::List(element) => match value {
@@ -184,14 +207,15 @@ impl Decoder {
                 other => Err(path.mismatch(other, go_of(shape))),
             },
             Shape::Struct(name) => match find(name) {
-                Some(t) => self.object(t, value, &mut path),
+                Some(t) => self.object(t, value, &path),
                 None => Ok(value.clone()),
             },
         }
     }
 }
 
-const JSON_SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+const JSON_SCHEMA: &str =
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
 /// What a field that was not given shows.
 fn absent(field: &'static Field) -> Option<Value> {
@@ -215,7 +239,9 @@ fn zero_of(shape: &'static Shape) -> Value {
     match shape {
         Shape::String | Shape::Bytes => json!(""),
         Shape::Bool => json!(false),
-        Shape::Int32 | Shape::Int64 | Shape::Unsigned | Shape::Double | Shape::IntOrString => json!(0),
+        Shape::Int32 | Shape::Int64 | Shape::Unsigned | Shape::Double | Shape::IntOrString => {
+            json!(0)
+        }
         Shape::Quantity => json!("0"),
         Shape::Struct(name) => find(name).map_or_else(|| json!({}), Type::zero),
         _ => Value::Null,
@@ -233,8 +259,11 @@ fn integer(shape: &Shape, value: &Value, path: &Path) -> Result<Value, String> {
     };
     match number.as_i64() {
         Some(whole) if (low..=high).contains(&whole) => Ok(json!(whole)),
-        _ => Err(path.mismatch(&Value::Number(number.clone()), go)
-            .replacen("unmarshal number", &format!("unmarshal number {number}"), 1)),
+        _ => Err(path.mismatch(&Value::Number(number.clone()), go).replacen(
+            "unmarshal number",
+            &format!("unmarshal number {number}"),
+            1,
+        )),
     }
 }
 
@@ -246,25 +275,34 @@ fn bytes(value: &Value, path: &Path) -> Result<Value, String> {
     let clean: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     match STANDARD.decode(&clean) {
         Ok(_) => Ok(Value::String(clean)),
-        Err(base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _)) => {
-            Err(format!("illegal base64 data at input byte {at}"))
-        }
+        Err(
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _),
+        ) => Err(format!("illegal base64 data at input byte {at}")),
         Err(_) => Err(format!("illegal base64 data at input byte {}", clean.len())),
     }
 }
 
 /// `metav1.Time` (whole seconds) or `metav1.MicroTime` (six digits), in UTC.
 fn time(value: &Value, micro: bool) -> Result<Value, String> {
-    let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
+    let layout =
+        if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
     let Value::String(text) = value else {
-        return Err(format!("json: cannot unmarshal {} into Go value of type string", json_type(value)));
+        return Err(format!(
+            "json: cannot unmarshal {} into Go value of type string",
+            json_type(value)
+        ));
     };
-    let fraction = text.split_once('.').map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
+    let fraction =
+        text.split_once('.').map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
     if micro && fraction != Some(6) {
         let rest = text.get(19..).unwrap_or(text);
-        return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \".000000\""));
+        return Err(format!(
+            "parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \".000000\""
+        ));
     }
-    let Some(parsed) = text.parse::<Timestamp>().ok().filter(|_| text.as_bytes().get(10) == Some(&b'T')) else {
+    let Some(parsed) =
+        text.parse::<Timestamp>().ok().filter(|_| text.as_bytes().get(10) == Some(&b'T'))
+    else {
         return Err(go_time_error(text, layout));
     };
     Ok(Value::String(if micro { micro_time(parsed) } else { seconds(parsed) }))
@@ -272,15 +310,30 @@ fn time(value: &Value, micro: bool) -> Result<Value, String> {
 
 /// Go names the first element of the layout that does not fit.
 fn go_time_error(text: &str, layout: &str) -> String {
-    let steps = [(0, 4, "2006"), (4, 5, "-"), (5, 7, "01"), (7, 8, "-"), (8, 10, "02"), (10, 11, "T"), (11, 13, "15")];
+    let steps = [
+        (0, 4, "2006"),
+        (4, 5, "-"),
+        (5, 7, "01"),
+        (7, 8, "-"),
+        (8, 10, "02"),
+        (10, 11, "T"),
+        (11, 13, "15"),
+    ];
     let more = [(13, 14, ":"), (14, 16, "04"), (16, 17, ":"), (17, 19, "05"), (19, 20, "Z07:00")];
     for (from, to, element) in steps.into_iter().chain(more) {
         let part = text.get(from..to).unwrap_or("");
         let digits = element.as_bytes()[0].is_ascii_digit();
-        let fits = if digits { part.len() == to - from && part.bytes().all(|b| b.is_ascii_digit()) } else { part == element };
-        if !fits && !(element == "Z07:00" && matches!(part, "Z" | "+" | "-")) {
+        let fits = if digits {
+            part.len() == to - from && part.bytes().all(|b| b.is_ascii_digit())
+        } else {
+            part == element
+        };
+        let fits = fits || element == "Z07:00" && matches!(part, "Z" | "+" | "-");
+        if !fits {
             let rest = text.get(from..).unwrap_or("");
-            return format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}");
+            return format!(
+                "parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"
+            );
         }
     }
     format!("parsing time {text:?}: out of range")
@@ -332,8 +385,13 @@ mod tests {
 
     #[test]
     fn empty_optional_fields_vanish_and_null_entries_become_empty() {
-        let decoded = secret(json!({ "metadata": { "name": "a", "labels": {} }, "data": { "k": null }, "type": "" }));
-        assert_eq!(decoded.expect("decodes").value, json!({ "metadata": { "name": "a" }, "data": { "k": "" } }));
+        let decoded = secret(
+            json!({ "metadata": { "name": "a", "labels": {} }, "data": { "k": null }, "type": "" }),
+        );
+        assert_eq!(
+            decoded.expect("decodes").value,
+            json!({ "metadata": { "name": "a" }, "data": { "k": "" } })
+        );
     }
 
     #[test]
@@ -345,15 +403,24 @@ mod tests {
     #[test]
     fn wrong_types_are_refused_in_the_words_of_go() {
         let error = secret(json!({ "data": { "k": 5 } })).expect_err("a number is no string");
-        assert_eq!(error, "json: cannot unmarshal number into Go struct field Secret.data of type []uint8");
+        assert_eq!(
+            error,
+            "json: cannot unmarshal number into Go struct field Secret.data of type []uint8"
+        );
         let error = secret(json!({ "data": { "k": "not base64!" } })).expect_err("no base64");
         assert_eq!(error, "illegal base64 data at input byte 3");
     }
 
     #[test]
     fn times_are_brought_to_utc() {
-        assert_eq!(time(&json!("2026-01-01T02:00:00+02:00"), false), Ok(json!("2026-01-01T00:00:00Z")));
-        assert_eq!(time(&json!("2026-01-01T02:00:00.000001+02:00"), true), Ok(json!("2026-01-01T00:00:00.000001Z")));
+        assert_eq!(
+            time(&json!("2026-01-01T02:00:00+02:00"), false),
+            Ok(json!("2026-01-01T00:00:00Z"))
+        );
+        assert_eq!(
+            time(&json!("2026-01-01T02:00:00.000001+02:00"), true),
+            Ok(json!("2026-01-01T00:00:00.000001Z"))
+        );
         assert!(time(&json!("2026-01-01T00:00:00Z"), true).is_err());
     }
 }

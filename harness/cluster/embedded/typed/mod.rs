@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-pub(super) use node::Node;
 pub(super) use decode::{decode, seconds};
+pub(super) use node::Node;
 pub(super) use protobuf::{Reader, decode_message, encode_message, put_bytes};
 
 const KINDS: &str = include_str!("kinds.jsonl");
@@ -34,7 +34,7 @@ pub(super) struct Type {
     atomic: bool,
     pub(super) fields: Vec<Field>,
     #[serde(skip)]
-    index: OnceLock<HashMap<String, (&'static Field, &'static Type)>>,
+    index: OnceLock<HashMap<String, (&'static Field, &'static Self)>>,
     #[serde(skip)]
     node: OnceLock<Arc<Node>>,
 }
@@ -129,7 +129,9 @@ impl From<String> for Shape {
             "schemaorarray" => Self::SchemaOrArray,
             "schemaorstrings" => Self::SchemaOrStrings,
             other => match (other.strip_prefix('['), other.strip_prefix('{')) {
-                (Some(inner), _) => Self::List(Box::new(Self::from(inner.trim_end_matches(']').to_owned()))),
+                (Some(inner), _) => {
+                    Self::List(Box::new(Self::from(inner.trim_end_matches(']').to_owned())))
+                }
                 (_, Some(inner)) => {
                     let inner = inner.strip_suffix('}').unwrap_or(inner);
                     Self::Map(Box::new(Self::from(inner.to_owned())))
@@ -140,9 +142,12 @@ impl From<String> for Shape {
     }
 }
 
+/// A line of the table, and the type in it once somebody asked for it.
+type Line = (&'static str, OnceLock<Option<Type>>);
+
 /// The type of that name.
 pub(super) fn find(name: &str) -> Option<&'static Type> {
-    static LINES: OnceLock<HashMap<&'static str, (&'static str, OnceLock<Option<Type>>)>> = OnceLock::new();
+    static LINES: OnceLock<HashMap<&'static str, Line>> = OnceLock::new();
     let lines = LINES.get_or_init(|| {
         let mut map = HashMap::new();
         for line in KINDS.lines() {
@@ -161,7 +166,9 @@ pub(super) fn find(name: &str) -> Option<&'static Type> {
 pub(super) fn descriptions(name: &str) -> BTreeMap<String, String> {
     static LINES: OnceLock<HashMap<&'static str, &'static str>> = OnceLock::new();
     let lines = LINES.get_or_init(|| {
-        let name = |line: &'static str| line.split("\"$\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let name = |line: &'static str| {
+            line.split("\"$\":\"").nth(1).and_then(|rest| rest.split('"').next())
+        };
         DESCRIPTIONS.lines().filter_map(|line| name(line).map(|name| (name, line))).collect()
     });
     lines.get(name).and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
@@ -170,11 +177,16 @@ pub(super) fn descriptions(name: &str) -> BTreeMap<String, String> {
 impl Type {
     /// The field of a JSON name, also one of an inlined struct, with the struct that declares it.
     pub(super) fn field(&'static self, name: &str) -> Option<(&'static Field, &'static Self)> {
-        self.index.get_or_init(|| self.all_fields().map(|(f, t)| (f.name.clone(), (f, t))).collect()).get(name).copied()
+        self.index
+            .get_or_init(|| self.all_fields().map(|(f, t)| (f.name.clone(), (f, t))).collect())
+            .get(name)
+            .copied()
     }
 
     /// Every JSON field, inlined structs dissolved.
-    pub(super) fn all_fields(&'static self) -> Box<dyn Iterator<Item = (&'static Field, &'static Self)>> {
+    pub(super) fn all_fields(
+        &'static self,
+    ) -> Box<dyn Iterator<Item = (&'static Field, &'static Self)>> {
         Box::new(self.fields.iter().flat_map(move |field| match (&field.shape, field.inline()) {
             (Shape::Struct(name), true) => match find(name) {
                 Some(inner) => inner.all_fields(),

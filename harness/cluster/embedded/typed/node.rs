@@ -16,11 +16,17 @@ pub(in super::super) enum Node {
     /// A map or list that is one value.
     Atomic,
     /// Declared fields; `rest` is what other keys hold, where other keys are allowed.
-    Struct { fields: BTreeMap<String, Arc<Node>>, rest: Option<Arc<Node>> },
-    Map(Arc<Node>),
+    Struct {
+        fields: BTreeMap<String, Arc<Self>>,
+        rest: Option<Arc<Self>>,
+    },
+    Map(Arc<Self>),
     Set,
     /// A list whose elements are found by these keys (with the key's default).
-    Keyed { keys: Vec<(String, Option<Value>)>, element: Arc<Node> },
+    Keyed {
+        keys: Vec<(String, Option<Value>)>,
+        element: Arc<Self>,
+    },
     /// A type of the table; resolved when reached, since types may contain themselves.
     Named(&'static Type),
 }
@@ -68,7 +74,9 @@ fn of_shape(shape: &'static Shape) -> Node {
         Shape::Struct(name) => find(name).map_or(Node::Untyped, Node::Named),
         Shape::Map(element) => Node::Map(Arc::new(of_shape(element))),
         Shape::List(_) => Node::Atomic,
-        Shape::Json | Shape::SchemaOrBool | Shape::SchemaOrArray | Shape::SchemaOrStrings => Node::Untyped,
+        Shape::Json | Shape::SchemaOrBool | Shape::SchemaOrArray | Shape::SchemaOrStrings => {
+            Node::Untyped
+        }
         _ => Node::Scalar,
     }
 }

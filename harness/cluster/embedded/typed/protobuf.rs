@@ -74,12 +74,17 @@ impl<'a> Reader<'a> {
         }
         let wire = match key & 7 {
             0 => Wire::Varint(self.varint()?),
-            1 => Wire::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| "unexpected EOF")?)),
+            1 => Wire::Fixed64(u64::from_le_bytes(
+                self.take(8)?.try_into().map_err(|_| "unexpected EOF")?,
+            )),
             2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| "proto: negative length".to_owned())?;
+                let length = usize::try_from(self.varint()?)
+                    .map_err(|_| "proto: negative length".to_owned())?;
                 Wire::Bytes(self.take(length)?)
             }
-            5 => Wire::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| "unexpected EOF")?)),
+            5 => Wire::Fixed32(u32::from_le_bytes(
+                self.take(4)?.try_into().map_err(|_| "unexpected EOF")?,
+            )),
             other => return Err(format!("proto: illegal wireType {other}")),
         };
         Ok(Some((number, wire)))
@@ -117,7 +122,12 @@ fn message(t: &'static Type, bytes: &[u8], depth: usize) -> Result<Map<String, V
     Ok(out)
 }
 
-fn read_field(field: &'static Field, wire: Wire<'_>, out: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
+fn read_field(
+    field: &'static Field,
+    wire: Wire<'_>,
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<(), String> {
     match (&field.shape, wire) {
         (Shape::List(element), Wire::Bytes(bytes)) => {
             let entry = out.entry(field.name.clone()).or_insert_with(|| json!([]));
@@ -177,7 +187,8 @@ fn entry(element: &'static Shape, bytes: &[u8], depth: usize) -> Result<(String,
 }
 
 fn text(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| "proto: string field contains invalid UTF-8".into())
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| "proto: string field contains invalid UTF-8".into())
 }
 
 fn scalar(shape: &'static Shape, wire: Wire<'_>, depth: usize) -> Result<Value, String> {
@@ -202,7 +213,8 @@ fn scalar(shape: &'static Shape, wire: Wire<'_>, depth: usize) -> Result<Value, 
         },
         (Shape::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
         (Shape::Json, Wire::Bytes(bytes)) => match Reader::new(bytes).next_bytes()? {
-            Some((_, raw)) => serde_json::from_slice(raw).map_err(|_| "proto: embedded JSON is invalid".to_owned())?,
+            Some((_, raw)) => serde_json::from_slice(raw)
+                .map_err(|_| "proto: embedded JSON is invalid".to_owned())?,
             None => Value::Null,
         },
         (Shape::Struct(name), Wire::Bytes(bytes)) => match find(name) {
@@ -210,7 +222,9 @@ fn scalar(shape: &'static Shape, wire: Wire<'_>, depth: usize) -> Result<Value, 
             None => Value::Null,
         },
         (Shape::SchemaOrBool, Wire::Bytes(bytes)) => schema_or(bytes, depth, |flag| json!(flag))?,
-        (Shape::SchemaOrArray | Shape::SchemaOrStrings, Wire::Bytes(bytes)) => schema_or(bytes, depth, |_| json!({}))?,
+        (Shape::SchemaOrArray | Shape::SchemaOrStrings, Wire::Bytes(bytes)) => {
+            schema_or(bytes, depth, |_| json!({}))?
+        }
         (Shape::List(element), wire) => json!([scalar(element, wire, depth)?]),
         (_, _) => return Err("proto: wrong wireType".into()),
     })
@@ -224,7 +238,9 @@ fn schema_or(bytes: &[u8], depth: usize, other: impl Fn(bool) -> Value) -> Resul
     while let Some((_, wire)) = reader.next()? {
         match (wire, t) {
             (Wire::Varint(flag), _) if value.is_null() => value = other(flag != 0),
-            (Wire::Bytes(bytes), Some(t)) => value = Value::Object(message(t, bytes, depth.saturating_sub(1))?),
+            (Wire::Bytes(bytes), Some(t)) => {
+                value = Value::Object(message(t, bytes, depth.saturating_sub(1))?)
+            }
             _ => {}
         }
     }
@@ -309,7 +325,9 @@ fn put_message(t: &'static Type, value: &Value, out: &mut Vec<u8>) {
 
 fn put_field(tag: u32, shape: &'static Shape, value: &Value, out: &mut Vec<u8>) {
     match (shape, value) {
-        (Shape::List(element), Value::Array(list)) => list.iter().for_each(|one| put_field(tag, element, one, out)),
+        (Shape::List(element), Value::Array(list)) => {
+            list.iter().for_each(|one| put_field(tag, element, one, out))
+        }
         (Shape::Map(element), Value::Object(map)) => {
             for (key, value) in map {
                 let mut entry = Vec::new();
@@ -335,7 +353,9 @@ fn put_field(tag: u32, shape: &'static Shape, value: &Value, out: &mut Vec<u8>) 
             out.extend_from_slice(&number.as_f64().unwrap_or(0.0).to_bits().to_le_bytes());
         }
         (Shape::String, Value::String(text)) => put_bytes(tag, text.as_bytes(), out),
-        (Shape::Bytes, Value::String(text)) => put_bytes(tag, &STANDARD.decode(text).unwrap_or_default(), out),
+        (Shape::Bytes, Value::String(text)) => {
+            put_bytes(tag, &STANDARD.decode(text).unwrap_or_default(), out)
+        }
         (Shape::Time | Shape::MicroTime, Value::String(text)) => {
             let mut inner = Vec::new();
             if let Ok(time) = text.parse::<Timestamp>() {
@@ -388,7 +408,9 @@ fn put_field(tag: u32, shape: &'static Shape, value: &Value, out: &mut Vec<u8>) 
 fn schema() -> &'static Shape {
     static SCHEMA: std::sync::OnceLock<Shape> = std::sync::OnceLock::new();
     SCHEMA.get_or_init(|| {
-        Shape::Struct("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps".into())
+        Shape::Struct(
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps".into(),
+        )
     })
 }
 
@@ -416,7 +438,9 @@ mod tests {
     #[test]
     fn garbage_is_an_error_and_no_panic() {
         let t = find("io.k8s.api.core.v1.Pod").expect("in the table");
-        for bytes in [&b"\x0a\xff"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x00", b"\x0f"] {
+        for bytes in
+            [&b"\x0a\xff"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x00", b"\x0f"]
+        {
             assert!(decode_message(t, bytes).is_err());
         }
     }

@@ -22,15 +22,15 @@ import (
 )
 
 type field struct {
-	Name    string   `json:"n"`             // JSON name; empty when inline
-	Tag     int      `json:"t,omitempty"`   // protobuf number
-	Type    string   `json:"y"`             // scalar, [T], {T} or the name of a type
-	Flags   string   `json:"f,omitempty"`   // p pointer, o omitempty, z omitzero, i inline
-	Merge   string   `json:"m,omitempty"`   // patch strategy
-	Key     string   `json:"k,omitempty"`   // patch merge key
-	List    string   `json:"l,omitempty"`   // atomic, set or map (also g: granular is absent)
-	MapKeys []string `json:"lk,omitempty"`  // keys of a list of type map
-	GoType  string   `json:"g,omitempty"`   // Go type, as messages of the JSON decoder name it
+	Name    string   `json:"n"`            // JSON name; empty when inline
+	Tag     int      `json:"t,omitempty"`  // protobuf number
+	Type    string   `json:"y"`            // scalar, [T], {T} or the name of a type
+	Flags   string   `json:"f,omitempty"`  // p pointer, o omitempty, z omitzero, i inline
+	Merge   string   `json:"m,omitempty"`  // patch strategy
+	Key     string   `json:"k,omitempty"`  // patch merge key
+	List    string   `json:"l,omitempty"`  // atomic, set or map (also g: granular is absent)
+	MapKeys []string `json:"lk,omitempty"` // keys of a list of type map
+	GoType  string   `json:"g,omitempty"`  // Go type, as messages of the JSON decoder name it
 }
 
 type typ struct {
@@ -45,8 +45,8 @@ var special = map[string]string{
 	"k8s.io/apimachinery/pkg/apis/meta/v1.Time": "time", "k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime": "microtime",
 	"k8s.io/apimachinery/pkg/api/resource.Quantity": "quantity", "k8s.io/apimachinery/pkg/util/intstr.IntOrString": "intorstring",
 	"k8s.io/apimachinery/pkg/runtime.RawExtension": "raw", "k8s.io/apimachinery/pkg/apis/meta/v1.FieldsV1": "fields",
-	"k8s.io/apimachinery/pkg/apis/meta/v1.Duration": "duration",
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON": "json",
+	"k8s.io/apimachinery/pkg/apis/meta/v1.Duration":                                         "duration",
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON":                         "json",
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSONSchemaPropsOrBool":        "schemaorbool",
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSONSchemaPropsOrArray":       "schemaorarray",
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSONSchemaPropsOrStringArray": "schemaorstrings",

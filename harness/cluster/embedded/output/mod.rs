@@ -1,5 +1,7 @@
 //! Answers: objects, lists, tables and failures in the form that the client accepts.
 
+mod frames;
+
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -22,7 +24,8 @@ use super::status::Status;
 use super::store::Stored;
 use super::table::{self, Include};
 use super::typed;
-use super::write;
+use super::write::{self, Written};
+pub(super) use frames::{bookmark, frame, raw_frame};
 
 /// What goes over the wire.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -46,7 +49,8 @@ pub(super) fn respond(call: &Call, code: u16, content_type: &str, body: Body) ->
             headers.insert(HeaderName::from_static(name), value);
         }
     };
-    let audit = call.header("audit-id").map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
+    let audit =
+        call.header("audit-id").map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     set("audit-id", &audit);
     set("cache-control", "no-cache, private");
     set("content-type", content_type);
@@ -94,12 +98,14 @@ pub(super) fn untyped(call: &Call, code: u16, value: &Value) -> Answer {
 
 /// A failure.
 pub(super) fn failure(call: &Call, status: &Status) -> Answer {
-    for warning in &status.warnings {
-        call.warn(warning.clone());
-    }
     let value = status.value();
     let mut answer = match negotiate::of_failure(call) {
-        Format::Protobuf => respond(call, status.code, "application/vnd.kubernetes.protobuf", full(protobuf_status(&value))),
+        Format::Protobuf => respond(
+            call,
+            status.code,
+            "application/vnd.kubernetes.protobuf",
+            full(protobuf_status(&value)),
+        ),
         Format::Yaml => respond(call, status.code, "application/yaml", full(yaml(&value))),
         Format::Json => document(call, status.code, "application/json", &value),
     };
@@ -113,16 +119,21 @@ pub(super) fn failure(call: &Call, status: &Status) -> Answer {
 }
 
 fn protobuf_status(value: &Value) -> Vec<u8> {
-    let raw = typed::find("io.k8s.apimachinery.pkg.apis.meta.v1.Status").map(|t| typed::encode_message(t, value));
+    let raw = typed::find("io.k8s.apimachinery.pkg.apis.meta.v1.Status")
+        .map(|t| typed::encode_message(t, value));
     envelope(value, raw.unwrap_or_default())
 }
 
-/// JSON, indented where a person reads it.
-fn json_bytes(call: &Call, value: &Value) -> Vec<u8> {
+/// Whether JSON is to be indented: where it was asked for, or where a person reads it.
+fn is_pretty(call: &Call) -> bool {
     let agent = call.header("user-agent").unwrap_or_default();
     let person = ["curl/", "Wget/", "Mozilla/"].iter().any(|prefix| agent.starts_with(prefix));
-    let pretty = call.query.get("pretty").map_or(person, |value| !matches!(value, "0" | "false"));
-    let written = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    call.query.get("pretty").map_or(person, |value| !matches!(value, "0" | "false"))
+}
+
+fn json_bytes(call: &Call, value: &Value) -> Vec<u8> {
+    let written =
+        if is_pretty(call) { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
     let mut bytes = written.expect("a JSON value is always written");
     bytes.push(b'\n');
     bytes
@@ -147,25 +158,45 @@ fn envelope(value: &Value, raw: Vec<u8>) -> Vec<u8> {
 }
 
 /// One object, as the client wants to see it.
-pub(super) fn object(call: &Call, resource: &Resource, accepted: Accepted, code: u16, value: &Value) -> Result<Answer, Status> {
+pub(super) fn object(
+    call: &Call,
+    resource: &Resource,
+    accepted: Accepted,
+    code: u16,
+    value: &Value,
+) -> Result<Answer, Status> {
     let is_status = value["kind"] == "Status" && value["apiVersion"] == "v1";
     if is_status {
         return Ok(match accepted.format {
-            Format::Protobuf => respond(call, code, "application/vnd.kubernetes.protobuf", full(protobuf_status(value))),
+            Format::Protobuf => respond(
+                call,
+                code,
+                "application/vnd.kubernetes.protobuf",
+                full(protobuf_status(value)),
+            ),
             Format::Yaml => respond(call, code, "application/yaml", full(yaml(value))),
             Format::Json => document(call, code, "application/json", value),
         });
     }
     let shown = match accepted.view {
-        View::Whole => value.clone(),
+        View::Whole => return Ok(finish(call, resource, accepted, code, value)),
         View::Table => {
             let include = Include::read(call)?;
             let version = value["metadata"]["resourceVersion"].clone();
-            table::table(resource, std::slice::from_ref(value), include, accepted.beta, json!({ "resourceVersion": version }))
+            table::table(
+                resource,
+                std::slice::from_ref(value),
+                include,
+                accepted.beta,
+                json!({ "resourceVersion": version }),
+            )
         }
         View::Partial => partial(value, accepted.beta),
         View::PartialList => {
-            let text = format!("you requested PartialObjectMetadataList, but the requested object is not a list ({})", go_type(resource, ""));
+            let text = format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list ({})",
+                go_type(resource, "")
+            );
             return Err(Status::not_acceptable(text));
         }
     };
@@ -176,7 +207,9 @@ pub(super) fn object(call: &Call, resource: &Resource, accepted: Accepted, code:
 fn go_type(resource: &Resource, suffix: &str) -> String {
     match resource.custom() {
         Some(_) => format!("*unstructured.Unstructured{suffix}"),
-        None => format!("*{}.{}{suffix}", super::decode::go_package(&resource.group), resource.kind),
+        None => {
+            format!("*{}.{}{suffix}", super::decode::go_package(&resource.group), resource.kind)
+        }
     }
 }
 
@@ -186,7 +219,13 @@ fn partial(value: &Value, beta: bool) -> Value {
 }
 
 /// Writes a value in the format of the client.
-fn finish(call: &Call, resource: &Resource, accepted: Accepted, code: u16, value: &Value) -> Answer {
+fn finish(
+    call: &Call,
+    resource: &Resource,
+    accepted: Accepted,
+    code: u16,
+    value: &Value,
+) -> Answer {
     let bytes = match accepted.format {
         Format::Json => json_bytes(call, value),
         Format::Yaml => yaml(value),
@@ -199,7 +238,9 @@ fn finish(call: &Call, resource: &Resource, accepted: Accepted, code: u16, value
 }
 
 fn compressed(call: &Call, code: u16, content_type: &str, bytes: Vec<u8>) -> Answer {
-    let wanted = call.header("accept-encoding").is_some_and(|list| list.split(',').any(|one| one.trim().starts_with("gzip")));
+    let wanted = call
+        .header("accept-encoding")
+        .is_some_and(|list| list.split(',').any(|one| one.trim().starts_with("gzip")));
     if wanted && bytes.len() > GZIP_FROM {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         if encoder.write_all(&bytes).is_ok()
@@ -228,7 +269,11 @@ fn protobuf(resource: &Resource, value: &Value) -> Option<Vec<u8>> {
     };
     let raw = if let Some(items) = value["items"].as_array() {
         let mut raw = Vec::new();
-        typed::put_bytes(1, &typed::encode_message(meta("ListMeta")?, &value["metadata"]), &mut raw);
+        typed::put_bytes(
+            1,
+            &typed::encode_message(meta("ListMeta")?, &value["metadata"]),
+            &mut raw,
+        );
         for one in items {
             typed::put_bytes(2, &typed::encode_message(item, one), &mut raw);
         }
@@ -240,7 +285,12 @@ fn protobuf(resource: &Resource, value: &Value) -> Option<Vec<u8>> {
 }
 
 /// A list, as the client wants to see it.
-pub(super) fn list(call: &Call, resource: &Resource, accepted: Accepted, page: &Page) -> Result<Answer, Status> {
+pub(super) fn list(
+    call: &Call,
+    resource: &Resource,
+    accepted: Accepted,
+    page: &Page,
+) -> Result<Answer, Status> {
     let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
     if let Some(token) = &page.token {
         metadata["continue"] = json!(token);
@@ -248,10 +298,15 @@ pub(super) fn list(call: &Call, resource: &Resource, accepted: Accepted, page: &
     if let Some(remaining) = page.remaining {
         metadata["remainingItemCount"] = json!(remaining);
     }
-    let load = || -> Vec<Value> { page.items.iter().map(|item| write::load(resource, &item.stored)).collect() };
+    let load = || -> Vec<Value> {
+        page.items.iter().map(|item| write::load(resource, &item.stored)).collect()
+    };
     match accepted.view {
         View::Partial => {
-            let text = format!("you requested PartialObjectMetadata, but the requested object is a list ({})", go_type(resource, "List"));
+            let text = format!(
+                "you requested PartialObjectMetadata, but the requested object is a list ({})",
+                go_type(resource, "List")
+            );
             return Err(Status::not_acceptable(text));
         }
         View::Table => {
@@ -261,7 +316,8 @@ pub(super) fn list(call: &Call, resource: &Resource, accepted: Accepted, page: &
         }
         View::PartialList => {
             let version = if accepted.beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" };
-            let items: Vec<Value> = load().iter().map(|object| partial(object, accepted.beta)).collect();
+            let items: Vec<Value> =
+                load().iter().map(|object| partial(object, accepted.beta)).collect();
             let list = json!({ "kind": "PartialObjectMetadataList", "apiVersion": version, "metadata": metadata, "items": items });
             return Ok(finish(call, resource, accepted, 200, &list));
         }
@@ -270,9 +326,13 @@ pub(super) fn list(call: &Call, resource: &Resource, accepted: Accepted, page: &
     if resource.custom().is_some() && metadata.get("continue").is_none() {
         metadata["continue"] = json!("");
     }
-    let plain = accepted.format == Format::Json && call.query.get("pretty").is_none() && is_direct(resource);
-    if plain && !call.header("user-agent").unwrap_or_default().starts_with("curl/") {
-        return Ok(compressed(call, 200, "application/json", direct_list(resource, page, &metadata)));
+    if is_plain(call, resource, accepted) {
+        return Ok(compressed(
+            call,
+            200,
+            "application/json",
+            direct_list(resource, page, &metadata),
+        ));
     }
     let mut items = load();
     if resource.custom().is_none() {
@@ -326,104 +386,49 @@ fn direct_list(resource: &Resource, page: &Page, metadata: &Value) -> Vec<u8> {
 
 /// How an object starts: its kind and version.
 fn prefix(resource: &Resource) -> Vec<u8> {
-    format!("{{\"kind\":{},\"apiVersion\":{},", json!(resource.kind), json!(resource.api_version())).into_bytes()
+    format!("{{\"kind\":{},\"apiVersion\":{},", json!(resource.kind), json!(resource.api_version()))
+        .into_bytes()
 }
 
 /// An object straight from the store, for the plain case.
-pub(super) fn stored(call: &Call, resource: &Resource, accepted: Accepted, stored: &Stored) -> Result<Answer, Status> {
-    let agent = call.header("user-agent").unwrap_or_default();
-    let person = ["curl/", "Wget/", "Mozilla/"].iter().any(|prefix| agent.starts_with(prefix));
-    let plain = accepted == Accepted::JSON && call.query.get("pretty").is_none() && !person && is_direct(resource);
-    if !plain {
-        return object(call, resource, accepted, 200, &write::load(resource, stored));
-    }
-    let mut out = prefix(resource);
-    out.extend_from_slice(&stored.text[1..]);
-    out.push(b'\n');
-    Ok(compressed(call, 200, "application/json", out))
-}
-
-/// One frame of a watch with an object.
-pub(super) fn frame(
+pub(super) fn stored(
+    call: &Call,
     resource: &Resource,
     accepted: Accepted,
-    include: Include,
-    kind: &str,
     stored: &Stored,
-    first: bool,
-) -> Bytes {
-    if accepted == Accepted::JSON && is_direct(resource) {
-        let mut out = Vec::with_capacity(stored.text.len() + 160);
-        out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\",\"object\":");
-        out.extend_from_slice(&prefix(resource));
-        out.extend_from_slice(&stored.text[1..]);
-        out.extend_from_slice(b"}\n");
-        return out.into();
+) -> Result<Answer, Status> {
+    if is_plain(call, resource, accepted) {
+        return Ok(compressed(call, 200, "application/json", direct(resource, stored)));
     }
-    let value = write::load(resource, stored);
-    let shown = match accepted.view {
-        View::Whole => value,
-        View::Partial | View::PartialList => partial(&value, accepted.beta),
-        View::Table => {
-            let version = value["metadata"]["resourceVersion"].clone();
-            let meta = json!({ "resourceVersion": version });
-            let mut table = table::table(resource, std::slice::from_ref(&value), include, accepted.beta, meta);
-            if !first {
-                table["columnDefinitions"] = Value::Null;
-            }
-            table
-        }
-    };
-    raw_frame(accepted, kind, &shown, Some(resource))
+    object(call, resource, accepted, 200, &write::load(resource, stored))
 }
 
-/// A bookmark: nothing but kind, apiVersion and a version.
-pub(super) fn bookmark(resource: &Resource, accepted: Accepted, metadata: Value) -> Bytes {
-    let meta_version = if accepted.beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" };
-    let mut object = match accepted.view {
-        View::Whole => json!({ "kind": resource.kind, "apiVersion": resource.api_version() }),
-        View::Table => json!({ "kind": "Table", "apiVersion": meta_version, "columnDefinitions": null, "rows": [] }),
-        View::Partial | View::PartialList => json!({ "kind": "PartialObjectMetadata", "apiVersion": meta_version }),
-    };
-    if accepted.view == View::Table {
-        let partial = json!({ "kind": "PartialObjectMetadata", "apiVersion": meta_version, "metadata": metadata });
-        object["rows"] = json!([{ "cells": table::empty_cells(resource), "object": partial }]);
-        object["metadata"] = json!({ "resourceVersion": metadata["resourceVersion"] });
-    } else {
-        object["metadata"] = metadata;
-        if accepted.view == View::Whole
-            && let Some(t) = resource.builtin()
-            && let (Value::Object(map), Value::Object(zero)) = (&mut object, t.zero())
-        {
-            // Go shows the fields that are never left out.
-            for (key, value) in zero {
-                map.entry(key).or_insert(value);
-            }
+/// What a write has come to.
+pub(super) fn written(
+    call: &Call,
+    resource: &Resource,
+    accepted: Accepted,
+    written: &Written,
+) -> Result<Answer, Status> {
+    match &written.stored {
+        Some(stored) if is_plain(call, resource, accepted) => {
+            Ok(compressed(call, written.code, "application/json", direct(resource, stored)))
         }
+        _ => object(call, resource, accepted, written.code, &written.object),
     }
-    raw_frame(accepted, "BOOKMARK", &object, Some(resource))
 }
 
-/// A frame of any object.
-pub(super) fn raw_frame(accepted: Accepted, kind: &str, object: &Value, resource: Option<&Resource>) -> Bytes {
-    if accepted.format == Format::Protobuf {
-        let raw = match resource.and_then(|resource| protobuf(resource, object)) {
-            Some(bytes) => bytes,
-            None => protobuf_status(object),
-        };
-        let (mut event, mut extension) = (Vec::new(), Vec::new());
-        typed::put_bytes(1, &raw, &mut extension);
-        typed::put_bytes(1, kind.as_bytes(), &mut event);
-        typed::put_bytes(2, &extension, &mut event);
-        let mut out = u32::try_from(event.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
-        out.extend_from_slice(&event);
-        return out.into();
-    }
-    let mut out = json!({ "type": kind, "object": object }).to_string();
-    out.push('\n');
-    out.into()
+/// Whether an object can go out as it is stored: JSON, whole, not for a person.
+fn is_plain(call: &Call, resource: &Resource, accepted: Accepted) -> bool {
+    accepted == Accepted::JSON && is_direct(resource) && !is_pretty(call)
+}
+
+fn direct(resource: &Resource, stored: &Stored) -> Vec<u8> {
+    let mut out = prefix(resource);
+    out.reserve(stored.text.len());
+    out.extend_from_slice(&stored.text[1..]);
+    out.push(b'\n');
+    out
 }
 
 /// The head of a watch.
