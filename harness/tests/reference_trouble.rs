@@ -22,6 +22,9 @@ impl Kind for Faults {
     const KIND: &'static str = "Faults";
 }
 
+/// A moment to kill it at, in words and as a fact.
+type Point = (&'static str, fn(&Event) -> bool);
+
 /// Arms a fault in the words of scenarios.
 fn arm(stage: &Stage, words: &str) {
     let text =
@@ -57,7 +60,7 @@ fn assert_pairs_belong_together(stage: &Stage) {
 
 #[tokio::test]
 async fn killed_at_any_point_of_pairing_it_gets_there_or_says_what_is_wrong() {
-    let points: [(&str, fn(&Event) -> bool); 5] = [
+    let points: [Point; 5] = [
         ("configuration is asked", |event| asked(event, "configuration")),
         ("a request is to be signed", |event| asked(event, "signCertificateSigningRequest")),
         ("the certificate is issued", |event| matches!(event, Event::Certificate(_))),
@@ -92,7 +95,7 @@ async fn killed_at_any_point_of_pairing_it_gets_there_or_says_what_is_wrong() {
 
 #[tokio::test]
 async fn killed_at_any_point_of_a_renewal_it_goes_on_with_what_is_stored() {
-    let points: [(&str, fn(&Event) -> bool); 3] = [
+    let points: [Point; 3] = [
         ("a request is to be signed", |event| {
             asked(event, "signCertificateSigningRequest") && !by_token(event)
         }),
