@@ -298,11 +298,27 @@ impl Writer {
     }
 
     fn describe(&self, value: &[u8]) -> SecretValue {
+        self.hide_private_key(value);
         let digest = Sha256::new().chain_update(self.salt).chain_update(value).finalize();
         SecretValue {
             digest: hex::encode(&digest[..8]),
             certificates: pki::certificates_in(value),
             private_key_of: pki::private_key_of(value),
+        }
+    }
+
+    /// A private key has no place but its Secret (SEC-03, STAT-09): line by line, however it is quoted.
+    fn hide_private_key(&self, value: &[u8]) {
+        /// Armour and a short last line are no secrets.
+        const SHORTEST: usize = 32;
+        let text = String::from_utf8_lossy(value);
+        if !text.contains("PRIVATE KEY-----") {
+            return;
+        }
+        for line in text.lines().map(str::trim) {
+            if line.len() >= SHORTEST && !line.starts_with("-----") {
+                self.journal.hide(line);
+            }
         }
     }
 
@@ -326,4 +342,35 @@ fn parse(version: &str) -> u64 {
 
 fn humantime(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::journal::Action;
+
+    #[test]
+    fn a_private_key_is_known_as_a_secret_once_it_was_stored() {
+        let journal = Journal::new();
+        let writer = Writer {
+            journal: journal.clone(),
+            seen: Seen::default(),
+            salt: [0; 32],
+            fence: Vec::new(),
+        };
+        let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{line}\nQ==\n-----END PRIVATE KEY-----\n");
+        let data = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, pem);
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"},
+            "data": {"key": data},
+        });
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        writer.record("Secret", ObjectChange::Added, object);
+        journal.record(Action { text: format!("an error that quotes {line}") });
+        let text = serde_json::to_string(&journal.snapshot()).expect("entries serialise");
+        assert!(!text.contains(line) && text.contains("quotes [hidden]"), "{text}");
+    }
 }
