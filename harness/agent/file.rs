@@ -44,15 +44,6 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     /// The Secrets that it reads and writes.
     pub secrets: Secrets,
-    /// The optional features (EXT) that it says it has.
-    #[serde(default)]
-    pub declares: Vec<String>,
-    /// When it counts as started.
-    #[serde(default)]
-    pub ready: Option<Ready>,
-    /// Keys of its configuration Secret whose values it must never print (SEC-04).
-    #[serde(default)]
-    pub secrets_never_printed: Vec<String>,
     /// How long it may take to end after it was asked to (RES-01).
     #[serde(default = "thirty_seconds")]
     pub grace_period: Period,
@@ -156,34 +147,6 @@ pub enum ConfigurationValue {
     Tenant,
 }
 
-/// When an agent counts as started.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ready {
-    /// The observed fact.
-    pub when: ReadyWhen,
-}
-
-/// A fact that shows that an agent is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum ReadyWhen {
-    /// Its first request to this peer.
-    RequestTo(RequestPeer),
-}
-
-/// Whom a request goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RequestPeer {
-    /// The Connector.
-    Connector,
-    /// The Director.
-    Director,
-    /// The Kubernetes API.
-    Kubernetes,
-}
-
 /// Namespace and name of a Secret, written `namespace/name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
@@ -253,10 +216,6 @@ mod tests {
             Run::Process(ProcessRun { command: vec!["compass-harness".into(), "agent".into()] })
         );
         assert_eq!(file.spec.grace_period, Period::seconds(30));
-        assert_eq!(
-            file.spec.ready,
-            Some(Ready { when: ReadyWhen::RequestTo(RequestPeer::Kubernetes) })
-        );
         let keys = &file.spec.secrets.agent_configuration.keys;
         assert_eq!(keys["TOKEN"], ConfigurationValue::Token);
         let other = include_str!("../../fixtures/agents/kyma-compass-runtime-agent.yaml");

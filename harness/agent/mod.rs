@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 pub use file::{
-    AgentFile, ConfigurationSecret, ConfigurationValue, Form, Metadata, ProcessRun, Ready,
-    ReadyWhen, RequestPeer, Run, SecretName, SecretNameError, Secrets, Setting, Spec,
+    AgentFile, ConfigurationSecret, ConfigurationValue, Form, Metadata, ProcessRun, Run,
+    SecretName, SecretNameError, Secrets, Setting, Spec,
 };
 pub use launch::{Launch, LaunchError, Surroundings};
 pub use log::Log;

@@ -46,7 +46,7 @@ pub enum Level {
     /// A deviation that is reported.
     #[serde(rename = "SHOULD")]
     Should,
-    /// Optional; counts only when the agent file declares it.
+    /// Optional; an agent without it conforms.
     #[serde(rename = "EXT")]
     Extension,
 }
