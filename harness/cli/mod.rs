@@ -4,6 +4,7 @@ mod agent;
 pub mod agent_file;
 pub mod cluster;
 mod exit;
+mod faults;
 mod progress;
 mod run;
 mod serve;
@@ -39,6 +40,7 @@ enum Verb {
     Serve(serve::Args),
     Cluster(cluster::Arguments),
     Agent(agent::AgentArgs),
+    Faults(faults::Args),
 }
 
 const EXIT_CODES: &str = "\
@@ -73,6 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Verb::Serve(args) => serve::run(args, &terminal).await.into(),
             Verb::Cluster(args) => cluster::run(args).await,
             Verb::Agent(args) => agent::run(args).await,
+            Verb::Faults(args) => faults::run(&args, &terminal).into(),
         }
     })
 }

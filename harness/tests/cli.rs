@@ -111,6 +111,13 @@ fn help_and_version_are_no_errors() {
 }
 
 #[test]
+fn faults_are_listed_with_what_they_mean_and_take() {
+    Place::new().call(&["faults"]).ends(0, &["tcp.refuse", "http.slow-answer"]);
+    Place::new().call(&["faults", "http.answer"]).ends(0, &["status", "body"]);
+    Place::new().call(&["faults", "http.anser"]).ends(2, &["did you mean `http.answer`"]);
+}
+
+#[test]
 fn an_unknown_key_is_shown_in_its_place_with_the_nearest_word() {
     let place = Place::new();
     place.write("scenarios/a.yaml", &SCENARIO.replace("timeLimit", "timeLimt"));
