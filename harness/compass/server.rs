@@ -145,8 +145,8 @@ impl Compass {
 
     /// The authority whose certificates clients must show at the certificate door.
     #[must_use]
-    pub fn client_ca(&self) -> CertificateDer<'static> {
-        self.landscape.authority().certificate().clone()
+    pub fn client_ca(&self) -> &CertificateDer<'static> {
+        self.landscape.authority().certificate()
     }
 
     /// The authority whose certificates clients must show at the external door.
