@@ -185,7 +185,7 @@ fn a_run_that_was_cut_is_not_passed() {
     assert!(matches!(verdict.judgement, Judgement::NotJudged { .. }), "{:?}", verdict.judgement);
     story.began();
     let verdict = story.judged(&scenario("", PAIRING));
-    assert!(only_finding(&verdict).observed.starts_with("the end of the run before that"));
+    assert!(only_finding(&verdict).observed.starts_with("the run ended before that"));
 }
 
 #[test]
