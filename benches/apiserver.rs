@@ -86,6 +86,7 @@ fn start(criterion: &mut Criterion) {
 
 fn updates(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
     let bench = runtime.block_on(Bench::new());
     let api = bench.objects();
     runtime.block_on(bench.create(&api, "sequential"));
@@ -136,6 +137,7 @@ fn updates(criterion: &mut Criterion) {
 /// The time from sending an update until the last of all watchers has it.
 fn watch(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
     let bench = runtime.block_on(Bench::new());
     let api = bench.objects();
     runtime.block_on(bench.create(&api, "watched"));
@@ -200,6 +202,7 @@ fn watch(criterion: &mut Criterion) {
 
 fn lists(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
     let mut group = criterion.benchmark_group("apiserver/list");
     for count in [100usize, 1000, 10_000] {
         let bench = runtime.block_on(Bench::new());

@@ -9,6 +9,10 @@ use crate::document::{self, Document, DocumentError};
 pub const REFERENCE: &str = "reference";
 
 /// Loads the agent file that the word stands for.
+///
+/// # Errors
+///
+/// [`DocumentError`] when there is no such file, or it is no agent file.
 pub fn load(word: &str) -> Result<Document<AgentFile>, DocumentError> {
     if word == REFERENCE {
         return document::parse(REFERENCE, include_str!("../../fixtures/agents/reference.yaml"));

@@ -11,7 +11,7 @@ use crate::cluster::embedded::Server;
 #[derive(Debug, clap::Parser)]
 #[command(name = "cluster")]
 pub struct Arguments {
-    /// Writes a kubeconfig of the administrator here (mode 0600)
+    /// Writes a kubeconfig of the administrator here (mode 0600); without it one is kept in a temporary directory
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Listens on this port of 127.0.0.1; 0 takes a free one
@@ -53,12 +53,14 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     // Before anything is told, so that an early signal ends the server in order.
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let server = builder.start().await?;
+    // Gone with this function, when the server is.
+    let scratch = tempfile::tempdir()?;
+    let path = arguments.kubeconfig.unwrap_or_else(|| scratch.path().join("kubeconfig"));
+    write_private(&path, &server.kubeconfig())
+        .map_err(|source| WriteError { path: path.clone(), source })?;
     let mut out = std::io::stdout().lock();
-    if let Some(path) = &arguments.kubeconfig {
-        write_private(path, &server.kubeconfig())
-            .map_err(|source| WriteError { path: path.clone(), source })?;
-        let _ = writeln!(out, "kubeconfig: {}", path.display());
-    }
+    // Whoever reads this may be gone; the server serves all the same.
+    let _ = writeln!(out, "kubeconfig: {}", path.display());
     let _ = writeln!(out, "listening on {}", server.url());
     let _ = out.flush();
     drop(out);
@@ -90,4 +92,21 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         .open(path)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_is_its_owners_alone_even_where_a_file_was_before() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, "something longer than what comes").expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+        write_private(&path, "text").expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "text");
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+    }
 }

@@ -1,5 +1,6 @@
 //! `serve`: Compass and a cluster, up for hand work.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -36,7 +37,7 @@ struct Told {
     runtime_id: String,
     tenant: String,
     token: String,
-    environment: Vec<(&'static str, PathBuf)>,
+    environment: BTreeMap<&'static str, PathBuf>,
 }
 
 pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
@@ -88,10 +89,10 @@ pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
         runtime_id: world.access.runtime_id.clone(),
         tenant: world.access.tenant.clone(),
         token,
-        environment: vec![
+        environment: BTreeMap::from([
             ("KUBECONFIG", world.access.kubeconfig.clone()),
             ("SSL_CERT_FILE", world.access.ca_file.clone()),
-        ],
+        ]),
     };
     if args.json {
         terminal.result(serde_json::to_string(&told).unwrap_or_default());

@@ -63,7 +63,7 @@ impl Trial {
         let mut snapshot = None;
         if run.verdict.judgement == Judgement::Passed {
             let golden = Golden::of(&self.snapshots_dir, &run.scenario);
-            match golden.check(&of_run(&run.scenario, &run.entries), self.snapshots) {
+            match golden.check(&of_run(&run.scenario, &run.verdict, &run.entries), self.snapshots) {
                 Ok(comparison) => snapshot = Some(comparison),
                 Err(error) => {
                     finished.outcome = no_verdict(&error);

@@ -13,6 +13,9 @@ use crate::scenario::{
     RevokeTarget, Scenario, TokenTarget,
 };
 
+/// How long the recorder may take to see what our own hands did.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// Why a step cannot be done; the run has no verdict then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -170,6 +173,15 @@ impl<'w> Stage<'w> {
                 let marked = hands.mark(&patch.labels, &patch.annotations).await;
                 marked.map_err(StepError::Cluster)?;
             }
+        }
+        let by_hand = matches!(
+            action,
+            Action::IssueToken(_) | Action::Ask(_) | Action::Delete(_) | Action::Patch(_)
+        );
+        if by_hand {
+            // A step that follows is judged by what the record holds: a flag that was set must be
+            // in it before anybody asks whether it is gone.
+            self.world.settle(SEEN_WITHIN).await.map_err(StepError::World)?;
         }
         Ok(())
     }

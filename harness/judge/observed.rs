@@ -50,6 +50,8 @@ pub struct Observed {
     pub starts: u32,
     /// Ends of the agent that nobody asked for.
     pub unplanned_ends: u32,
+    /// How its last run ended, when that was such an end.
+    pub ended_by_itself: Option<String>,
     /// Why the record may have holes.
     pub lost: Option<String>,
     /// When the moments of the language came.
@@ -158,6 +160,7 @@ impl Observed {
             labels: BTreeSet::new(),
             starts: 0,
             unplanned_ends: 0,
+            ended_by_itself: None,
             lost: None,
             moments: BTreeMap::new(),
             fetched: None,
@@ -195,8 +198,18 @@ impl Observed {
             Event::Landscape(LandscapeEvent::RuntimeLabel { key, .. }) => {
                 self.labels.insert(key.clone());
             }
-            Event::Agent(AgentEvent::Started { number, .. }) => self.starts = *number,
-            Event::Agent(AgentEvent::Exited { planned: false, .. }) => self.unplanned_ends += 1,
+            Event::Agent(AgentEvent::Started { number, .. }) => {
+                self.starts = *number;
+                self.ended_by_itself = None;
+            }
+            Event::Agent(AgentEvent::Exited { code, signal, planned: false }) => {
+                self.unplanned_ends += 1;
+                self.ended_by_itself = Some(match (code, signal) {
+                    (Some(code), _) => format!("exit code {code}"),
+                    (None, Some(signal)) => format!("signal {signal}"),
+                    (None, None) => "unknown cause".into(),
+                });
+            }
             Event::Recorder(RecorderEvent::Lost { reason }) => {
                 self.lost.get_or_insert_with(|| reason.clone());
             }

@@ -263,9 +263,16 @@ impl Watch {
             return;
         }
         let step = &self.scenario.spec.steps[index];
-        let seen = format!("the end of the run before that; {}", self.observed.state_words());
-        let text = step.to_string();
-        let mut finding = Finding::new(text, step.does.to_string(), seen, &self.observed, now);
+        let expected = match &step.does {
+            Doing::WaitFor(claim) | Doing::Expect(claim) => claim.to_string(),
+            Doing::Act(action) => action.to_string(),
+        };
+        let end = match &self.observed.ended_by_itself {
+            Some(how) => format!("the agent ended by itself with {how}"),
+            None => "the run ended before that".into(),
+        };
+        let seen = format!("{end}; {}", self.observed.state_words());
+        let mut finding = Finding::new(step.to_string(), expected, seen, &self.observed, now);
         finding.step = Some(index);
         finding.span = Some(step.span);
         self.findings.push(finding);

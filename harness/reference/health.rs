@@ -29,6 +29,10 @@ pub(super) async fn serve(port: u16) {
             return std::future::pending().await;
         }
     };
+    answer_at(listener).await;
+}
+
+async fn answer_at(listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -62,4 +66,40 @@ async fn answer(stream: TcpStream) {
         .serve_connection(TokioIo::new(stream), service);
     // A probe that breaks off is the prober's affair.
     let _ = connection.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn ask(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let request = format!("{request} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_probe_is_answered_and_nothing_else_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let probes = async {
+            // A prober that says nothing must not keep the others from their answer.
+            let _silent = TcpStream::connect(address).await.expect("it listens");
+            for method in ["GET", "POST"] {
+                let answer = ask(address, &format!("{method} /healthz")).await;
+                assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+            }
+            let answer = ask(address, "GET /metrics").await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        };
+        tokio::select! {
+            () = answer_at(listener) => panic!("it answers as long as it lives"),
+            () = probes => {}
+        }
+    }
 }

@@ -182,12 +182,6 @@ pub struct Snapshot {
     pub name: String,
     /// What is shown.
     pub show: words::OneOrMore<Shown>,
-    /// How times are shown; as order only, unless said otherwise.
-    #[serde(default)]
-    pub times: Times,
-    /// What is folded to one line with a count.
-    #[serde(default)]
-    pub fold: Vec<Fold>,
 }
 
 /// A part of a snapshot.
@@ -202,25 +196,6 @@ pub enum Shown {
     Requests,
     /// What was injected.
     Faults,
-}
-
-/// How times are shown in a snapshot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Times {
-    /// Order only.
-    #[default]
-    Hidden,
-    /// Relative to the scenario's own times, never a clock time.
-    Relative,
-}
-
-/// What is folded in a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fold {
-    /// `Synchronized`, `Synchronized`, … is one line.
-    RepeatedSyncs,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Golden, Section, prose};
 use crate::journal::Entry;
+use crate::judge::Verdict;
 use crate::scenario::{Scenario, Shown};
 
 /// What is kept of a scenario that does not say.
@@ -12,13 +13,13 @@ const USUALLY: &[Section] = &[Section::Transitions];
 
 /// The prose of a run, as its scenario wants it.
 #[must_use]
-pub fn of_run(scenario: &Scenario, entries: &[Arc<Entry>]) -> String {
+pub fn of_run(scenario: &Scenario, verdict: &Verdict, entries: &[Arc<Entry>]) -> String {
     let snapshot = scenario.spec.snapshot.as_ref();
     let name = snapshot.map_or(&*scenario.metadata.title, |snapshot| &snapshot.name);
     let sections: Option<Vec<_>> =
         snapshot.map(|snapshot| snapshot.show.0.iter().map(|shown| section(*shown)).collect());
     let heading = format!("{} {name}", scenario.id());
-    prose(&heading, sections.as_deref().unwrap_or(USUALLY), entries)
+    prose(&heading, sections.as_deref().unwrap_or(USUALLY), &verdict.walk, entries)
 }
 
 impl Golden {

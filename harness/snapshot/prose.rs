@@ -13,6 +13,7 @@ use crate::journal::{
     AgentEvent, CertificateEvent, CertificateFacts, Entry, Event, FaultEvent, Identity,
     ObjectChange, Peer, Request, Revision, TokenEvent,
 };
+use crate::judge::Change;
 
 /// A part of the prose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,12 +28,18 @@ pub enum Section {
     Faults,
 }
 
-/// The prose of a run under the given heading.
+/// The prose of a run under the given heading; `walk` is the judge's, who knows what led to what.
 #[must_use]
-pub fn prose(heading: &str, sections: &[Section], entries: &[Arc<Entry>]) -> String {
-    let mut told = Told::default();
+pub fn prose(
+    heading: &str,
+    sections: &[Section],
+    walk: &[Change],
+    entries: &[Arc<Entry>],
+) -> String {
+    let because = walk.iter().map(|change| (change.seq, change.because.join(", ")));
+    let mut told = Told { because: because.collect(), ..Told::default() };
     for entry in entries {
-        told.see(&entry.event);
+        told.see(entry);
     }
     let mut text = format!("{heading}\n");
     for section in sections {
@@ -60,8 +67,8 @@ struct Told {
     certificates: Vec<String>,
     requests: Vec<String>,
     faults: BTreeMap<String, (String, bool)>,
-    /// Faults that fired since the last revision of the CompassConnection.
-    fired: Vec<String>,
+    /// The faults that led to the transition at an entry.
+    because: BTreeMap<u64, String>,
     /// The life of `CompassConnection`, `None` while there is none.
     connection: Option<Shown>,
     /// Who issued each token.
@@ -70,10 +77,10 @@ struct Told {
 }
 
 impl Told {
-    fn see(&mut self, event: &Event) {
-        match event {
+    fn see(&mut self, entry: &Entry) {
+        match &entry.event {
             Event::Revision(revision) if revision.object.kind == "CompassConnection" => {
-                self.see_connection(revision);
+                self.see_connection(entry.seq, revision);
             }
             Event::Request(request) => self.see_request(request),
             Event::Token(TokenEvent::Issued { number, by, .. }) => {
@@ -87,9 +94,6 @@ impl Told {
                 if let Some((_, fired)) = self.faults.get_mut(id) {
                     *fired = true;
                 }
-                if !self.fired.contains(id) {
-                    self.fired.push(id.clone());
-                }
             }
             Event::Agent(AgentEvent::Started { number, .. }) if *number > 1 => {
                 self.transitions.push("(the agent starts again)".into());
@@ -101,8 +105,7 @@ impl Told {
         }
     }
 
-    fn see_connection(&mut self, revision: &Revision) {
-        let fired = std::mem::take(&mut self.fired);
+    fn see_connection(&mut self, seq: u64, revision: &Revision) {
         let now = (revision.change != ObjectChange::Deleted).then(|| self.shown(&revision.content));
         let before = std::mem::replace(&mut self.connection, now);
         let now = self.connection.as_ref();
@@ -111,10 +114,9 @@ impl Told {
         };
         let (from, to) = (state(before.as_ref()), state(now));
         if from != to {
-            let because = if failed(&to) && !fired.is_empty() {
-                format!("  because {}", fired.join(", "))
-            } else {
-                String::new()
+            let because = match self.because.get(&seq) {
+                Some(faults) if failed(&to) && !faults.is_empty() => format!("  because {faults}"),
+                _ => String::new(),
             };
             self.transitions.push(format!("{from} -> {to}{because}"));
             if let Some(now) = now {

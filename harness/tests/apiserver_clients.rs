@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = vec![
-        trial("kubectl", missing("kubectl", &["version", "--client"]), |kubeconfig, _| {
+        trial("kubectl", missing_kubectl(), |kubeconfig, _| {
             let mut command = Command::new("bash");
             command.arg(clients().join("kubectl.sh")).env("KUBECONFIG", kubeconfig);
             command
@@ -55,6 +55,21 @@ fn missing(program: &str, arguments: &[&str]) -> Option<String> {
         Ok(_) => Some(format!("`{program} {}` fails", arguments.join(" "))),
         Err(_) => Some(format!("{program} is not installed")),
     }
+}
+
+/// The checks use verbs that an older kubectl does not have.
+const OLDEST_KUBECTL: u32 = 32;
+
+fn missing_kubectl() -> Option<String> {
+    let arguments = ["version", "--client", "--output", "json"];
+    if let Some(reason) = missing("kubectl", &arguments) {
+        return Some(reason);
+    }
+    let output = Command::new("kubectl").args(arguments).output().ok()?;
+    let version: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let minor = version["clientVersion"]["minor"].as_str().unwrap_or_default();
+    let minor: u32 = minor.trim_end_matches('+').parse().unwrap_or(0);
+    (minor < OLDEST_KUBECTL).then(|| format!("kubectl 1.{minor} is older than 1.{OLDEST_KUBECTL}"))
 }
 
 fn go(arguments: &[&str]) -> std::io::Result<Output> {

@@ -111,6 +111,12 @@ async fn tcp_close_after_the_request_is_an_end_of_file_every_time() {
         assert!(!error.contains("reset"), "{error}");
         assert_eq!(read_raw(&rig).await, (0, Err(ErrorKind::UnexpectedEof)), "no close_notify");
     }
+    // What the client has sent beyond its request must not turn the end into a reset.
+    let mut stream = rig.tls("token").await;
+    let more = [REQUEST, &[b'x'; 200_000]].concat();
+    stream.write_all(&more).await.expect("sent");
+    let read = soon("the end", stream.read(&mut [0; 8])).await;
+    assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::UnexpectedEof));
     let over_http2 = rig.client().get(rig.url("token", PATH)).send().await;
     assert!(over_http2.is_err());
     assert_eq!(rig.no_answer().await.fault.as_deref(), Some("close"));
@@ -219,7 +225,8 @@ async fn tls_cut_is_an_end_of_file_at_each_stage() {
             let error = client.get(rig.url("token", PATH)).send().await.expect_err("cut");
             assert!(!error.is_timeout(), "{after}: {}", chain(&error));
         }
-        assert_eq!(rig.faults.fired("cut"), 2, "{after}");
+        // A client may try again when its connection ends before the request was sent.
+        assert!(rig.faults.fired("cut") >= 2, "{after}");
         assert!(rig.requests().is_empty());
         if after == "finished" {
             let outcome = &rig.handshakes()[0].outcome;

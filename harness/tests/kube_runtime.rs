@@ -156,7 +156,7 @@ async fn a_controller_reconciles_until_nothing_changes_any_more() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_finalizer_helper_cleans_up_before_an_object_goes() -> Outcome {
+async fn the_finalizer_of_kube_cleans_up_before_an_object_goes() -> Outcome {
     const NAME: &str = "compass-harness.test/cleanup";
     let server = Server::start().await?;
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server).await?);

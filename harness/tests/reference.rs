@@ -140,6 +140,13 @@ async fn secrets_of_an_application_come_and_go_with_it() {
         let owners = secret.metadata.owner_references.unwrap_or_default();
         assert_eq!(Some(&owners[0].uid), orders.metadata.uid.as_ref());
     }
+    let writes = |event: &Event| {
+        matches!(event, Event::Request(Request { kubernetes: Some(call), .. })
+            if call.resource == "secrets" && (call.verb == "update" || call.verb == "create"))
+    };
+    let before = stage.count(writes);
+    stage.a_round().await;
+    assert_eq!(stage.count(writes), before, "a round that changes nothing writes nothing");
     let landscape = stage.world.compass.landscape();
     landscape.remove_applications(&["orders".into()]).expect("removable");
     stage
@@ -267,6 +274,32 @@ async fn a_renewal_asked_for_together_with_a_round_is_one_round() {
         .await;
     assert_eq!(stage.count(issued), 2);
     assert_eq!(stage.count(|event| asked(event, "applicationsForRuntime")), rounds + 1);
+    agent.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_life_shorter_than_two_rounds_is_renewed_once_a_round() {
+    let mut stage = stage(named(&["orders"])).await;
+    stage.world.compass.landscape().set_certificate_validity(std::time::Duration::from_secs(7));
+    // `M` is four seconds, so a certificate is always too old.
+    let agent = stage.start(&[("APP_MINIMAL_COMPASS_SYNC_TIME", "4s")]);
+    stage.state("Connected").await;
+    for _ in 0..2 {
+        stage
+            .next("a request is to be signed", |event| {
+                asked(event, "signCertificateSigningRequest") && !by_token(event)
+            })
+            .await;
+        stage.state("Synchronized").await;
+    }
+    let by_certificate =
+        |operation: &str| stage.count(|event| asked(event, operation) && !by_token(event));
+    assert_eq!(
+        by_certificate("configuration"),
+        by_certificate("signCertificateSigningRequest"),
+        "no more than one renewal a round, and no less"
+    );
     agent.stop().await;
     stage.end().await;
 }

@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::reference_world::{Stage, asked, by_token, revision_of, stage, state};
 
+/// A point of a run by name, and the entry that marks it.
+type Point = (&'static str, fn(&Event) -> bool);
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Faults {
@@ -21,6 +24,9 @@ struct Faults {
 impl Kind for Faults {
     const KIND: &'static str = "Faults";
 }
+
+/// A moment to kill it at, in words and as a fact.
+type Point = (&'static str, fn(&Event) -> bool);
 
 /// Arms a fault in the words of scenarios.
 fn arm(stage: &Stage, words: &str) {
@@ -57,7 +63,7 @@ fn assert_pairs_belong_together(stage: &Stage) {
 
 #[tokio::test]
 async fn killed_at_any_point_of_pairing_it_gets_there_or_says_what_is_wrong() {
-    let points: [(&str, fn(&Event) -> bool); 5] = [
+    let points: [Point; 5] = [
         ("configuration is asked", |event| asked(event, "configuration")),
         ("a request is to be signed", |event| asked(event, "signCertificateSigningRequest")),
         ("the certificate is issued", |event| matches!(event, Event::Certificate(_))),
@@ -92,7 +98,7 @@ async fn killed_at_any_point_of_pairing_it_gets_there_or_says_what_is_wrong() {
 
 #[tokio::test]
 async fn killed_at_any_point_of_a_renewal_it_goes_on_with_what_is_stored() {
-    let points: [(&str, fn(&Event) -> bool); 3] = [
+    let points: [Point; 3] = [
         ("a request is to be signed", |event| {
             asked(event, "signCertificateSigningRequest") && !by_token(event)
         }),

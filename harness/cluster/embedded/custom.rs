@@ -93,6 +93,7 @@ pub(super) fn resources(definition: &Value) -> Vec<Resource> {
                 collection: Arc::clone(&collection),
                 traits: Traits { generation: true, version_required: true, ..Traits::default() },
                 source: Source::Custom(Arc::new(custom)),
+                head: std::sync::OnceLock::new(),
             }
         })
         .collect()

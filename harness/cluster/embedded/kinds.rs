@@ -23,6 +23,8 @@ pub(super) struct Resource {
     pub(super) collection: Arc<str>,
     pub(super) traits: Traits,
     pub(super) source: Source,
+    /// See [`Resource::head`].
+    pub(super) head: OnceLock<Vec<u8>>,
 }
 
 /// Where the shape of a resource's objects comes from.
@@ -53,6 +55,14 @@ impl Resource {
     /// `apps/v1`, `v1`.
     pub(super) fn api_version(&self) -> String {
         group_version(&self.group, &self.version)
+    }
+    /// How an object starts on the wire: its kind and version.
+    pub(super) fn head(&self) -> &[u8] {
+        self.head.get_or_init(|| {
+            let (kind, version) =
+                (serde_json::json!(self.kind), serde_json::json!(self.api_version()));
+            format!("{{\"kind\":{kind},\"apiVersion\":{version},").into_bytes()
+        })
     }
     /// `deployments.apps`, `secrets`: how messages name the resource.
     pub(super) fn qualified(&self) -> String {
@@ -199,6 +209,7 @@ pub(super) fn unlisted(group: &str, version: &str, kind: &str) -> Resource {
         collection: "".into(),
         traits: Traits { review: true, ..Traits::default() },
         source: Source::Builtin(t),
+        head: OnceLock::new(),
     }
 }
 
@@ -246,6 +257,7 @@ fn from_row(row: &Row) -> Option<Resource> {
             no_delete_collection: flags.contains('d'),
         },
         source: Source::Builtin(t),
+        head: OnceLock::new(),
     })
 }
 

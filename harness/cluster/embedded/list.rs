@@ -231,10 +231,13 @@ pub(super) fn page(api: &Api, target: &Target, selection: &Selection) -> Result<
                 let key: Arc<str> = format!("{prefix}{name}").into();
                 state.get(collection, &key).map(|stored| Item { key, stored }).into_iter().collect()
             }
-            None => state
-                .range(collection, &prefix, start.as_deref())
-                .map(|(key, stored)| Item { key: Arc::clone(key), stored: Arc::clone(stored) })
-                .collect(),
+            None if selection.limit > 0 && selection.is_everything() => {
+                // The rest of the page is only counted.
+                let mut all = state.range(collection, &prefix, start.as_deref());
+                let items: Vec<Item> = all.by_ref().take(selection.limit).map(item).collect();
+                return Ok(finish(items, all.count(), true, revision));
+            }
+            None => state.range(collection, &prefix, start.as_deref()).map(item).collect(),
         },
     };
     // Selecting takes longer than copying references; writers need not wait for it.
@@ -251,8 +254,22 @@ fn range(
     objects
         .range::<str, _>((std::ops::Bound::Included(from), std::ops::Bound::Unbounded))
         .take_while(|(key, _)| key.starts_with(prefix))
-        .map(|(key, stored)| Item { key: Arc::clone(key), stored: Arc::clone(stored) })
+        .map(item)
         .collect()
+}
+
+fn item((key, stored): (&Arc<str>, &Arc<Stored>)) -> Item {
+    Item { key: Arc::clone(key), stored: Arc::clone(stored) }
+}
+
+/// A page, with a token when there is a rest.
+fn finish(items: Vec<Item>, rest: usize, everything: bool, revision: u64) -> Page {
+    let last = items.last().filter(|_| rest > 0);
+    let token = last
+        .map(|last| Token { revision: Some(revision), start: format!("{}\0", last.key) }.write());
+    // How many of the rest a selection matches is not told.
+    let remaining = (rest > 0 && everything).then_some(rest);
+    Page { items, revision, token, remaining }
 }
 
 /// Selects, and cuts to the limit.
@@ -274,13 +291,7 @@ fn cut(target: &Target, selection: &Selection, candidates: Vec<Item>, revision: 
             items.push(item);
         }
     }
-    let more = seen < total;
-    let token = items
-        .last()
-        .filter(|_| more)
-        .map(|last| Token { revision: Some(revision), start: format!("{}\0", last.key) }.write());
-    let remaining = (more && everything).then_some(total - seen);
-    Page { items, revision, token, remaining }
+    finish(items, total - seen, everything, revision)
 }
 
 /// The 410 of a version that is forgotten, with a token for an inconsistent rest where a list was being continued.

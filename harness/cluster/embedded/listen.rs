@@ -29,6 +29,8 @@ const MOST_DRAINED: usize = 16 << 20;
 const HEADER_TIME: Duration = Duration::from_secs(30);
 const BODY_TIME: Duration = Duration::from_secs(60);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// The pause after a connection that could not be accepted.
+const BREATH: Duration = Duration::from_millis(20);
 /// How long connections have to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -57,9 +59,9 @@ pub(super) async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A connection that failed before it was accepted, or too many open files: others are still welcome.
                 let Ok((stream, _)) = accepted else {
-                    tokio::task::yield_now().await;
+                    // One that failed before it was accepted, or no more open files: the next try must not spin.
+                    tokio::time::sleep(BREATH).await;
                     continue;
                 };
                 connections.spawn(connection(stream, acceptor.clone(), Arc::clone(&api), tasks.clone()));

@@ -230,9 +230,10 @@ impl Server {
     pub fn kubeconfig(&self) -> String {
         use base64::Engine as _;
         let ca = base64::engine::general_purpose::STANDARD.encode(self.ca_pem());
-        let (url, token) = (&self.url, self.token());
+        // A JSON string is a YAML string, whatever is in the token.
+        let (url, token) = (&self.url, serde_json::json!(self.token()));
         format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: embedded\n  cluster:\n    server: {url}\n    certificate-authority-data: {ca}\ncontexts:\n- name: embedded\n  context:\n    cluster: embedded\n    user: admin\ncurrent-context: embedded\nusers:\n- name: admin\n  user:\n    token: \"{token}\"\n"
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: embedded\n  cluster:\n    server: {url}\n    certificate-authority-data: {ca}\ncontexts:\n- name: embedded\n  context:\n    cluster: embedded\n    user: admin\ncurrent-context: embedded\nusers:\n- name: admin\n  user:\n    token: {token}\n"
         )
     }
 

@@ -60,7 +60,7 @@ pub(super) fn review(api: &Api, call: &Call, target: &Target) -> Result<Value, S
         }
         "selfsubjectreviews" => {
             object["metadata"] = json!({ "creationTimestamp": meta::now() });
-            object["status"] = json!({ "userInfo": info(&call.user) });
+            object["status"] = json!({ "userInfo": shown(&call.user) });
         }
         "tokenreviews" => {
             let author = write::author(call, target);
@@ -83,7 +83,7 @@ pub(super) fn review(api: &Api, call: &Call, target: &Target) -> Result<Value, S
 }
 
 /// A user as reviews show it.
-fn info(user: &User) -> Value {
+fn shown(user: &User) -> Value {
     let mut out = json!({ "username": user.name });
     if !user.uid.is_empty() {
         out["uid"] = json!(user.uid);
@@ -188,7 +188,7 @@ fn token_review(api: &Api, object: &mut Value) {
     object["status"] = match auth::of_token(api, &token) {
         Some(user) => {
             let audiences = if wanted.is_empty() { vec![ISSUER.to_owned()] } else { wanted };
-            json!({ "authenticated": true, "user": info(&user), "audiences": audiences })
+            json!({ "authenticated": true, "user": shown(&user), "audiences": audiences })
         }
         None => json!({ "user": {}, "error": "invalid bearer token" }),
     };

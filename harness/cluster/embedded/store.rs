@@ -46,6 +46,8 @@ pub(super) struct Event {
     pub(super) old: Option<Arc<Stored>>,
     pub(super) new: Option<Arc<Stored>>,
     departed: OnceLock<Stored>,
+    /// The frame that most watchers get, with the head that it was written with.
+    pub(super) frame: OnceLock<(Vec<u8>, Bytes)>,
 }
 
 impl Event {
@@ -305,7 +307,14 @@ impl Writer<'_> {
             if new.is_none() && old.is_none() {
                 return;
             }
-            found.feed.push(Event { revision, key, old, new, departed: OnceLock::new() });
+            found.feed.push(Event {
+                revision,
+                key,
+                old,
+                new,
+                departed: OnceLock::new(),
+                frame: OnceLock::new(),
+            });
             let feed = Arc::clone(&found.feed);
             state.revision = revision;
             feed

@@ -1,5 +1,8 @@
 //! Service account tokens: JWTs signed by the server, bound to their account.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
@@ -20,7 +23,12 @@ pub(super) const ISSUER: &str = "https://kubernetes.default.svc";
 /// The signer of one server.
 pub(super) struct Signer {
     key: EcdsaKeyPair,
+    /// Claims of tokens whose signature was checked; agents send theirs with every request.
+    known: Mutex<BTreeMap<String, Arc<Value>>>,
 }
+
+/// Tokens that are remembered at most.
+const MOST_KNOWN: usize = 1024;
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,7 +39,9 @@ impl std::fmt::Debug for Signer {
 impl Signer {
     /// A signer with a fresh key, or nothing when the system gives no randomness.
     pub(super) fn new() -> Option<Self> {
-        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok().map(|key| Self { key })
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+            .ok()
+            .map(|key| Self { key, known: Mutex::default() })
     }
 
     /// A token with the claims.
@@ -43,7 +53,22 @@ impl Signer {
         Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    fn claims(&self, token: &str) -> Option<Value> {
+    fn claims(&self, token: &str) -> Option<Arc<Value>> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = known().get(token) {
+            return Some(Arc::clone(claims));
+        }
+        let claims = Arc::new(self.check(token)?);
+        let mut known = known();
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(token.to_owned(), Arc::clone(&claims));
+        Some(claims)
+    }
+
+    /// The claims of a token with our signature.
+    fn check(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         let public =
@@ -55,7 +80,7 @@ impl Signer {
 }
 
 /// The claims of a token that is good now: ours, not expired, its account (and pod) still the same.
-pub(super) fn verify(api: &Api, token: &str) -> Option<Value> {
+pub(super) fn verify(api: &Api, token: &str) -> Option<Arc<Value>> {
     let claims = api.signer().claims(token)?;
     if claims["exp"].as_i64()? <= Timestamp::now().as_second() {
         return None;

@@ -303,6 +303,14 @@ impl Watch {
         let matches = |stored: &Arc<Stored>| {
             everything || self.selection.matches(&write::load(&resource, stored))
         };
+        if everything && output::is_shared(&resource, self.accepted) {
+            let (kind, stored) = match (&event.old, &event.new) {
+                (None, Some(new)) => ("ADDED", &**new),
+                (Some(_), Some(new)) => ("MODIFIED", &**new),
+                (_, None) => ("DELETED", event.departed()?),
+            };
+            return Some(output::event_frame(&resource, kind, event, stored));
+        }
         let was = event.old.as_ref().is_some_and(matches);
         let is = event.new.as_ref().is_some_and(matches);
         match (was, is, &event.new) {

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::super::kinds::Resource;
 use super::super::negotiate::{Accepted, Format, View};
-use super::super::store::Stored;
+use super::super::store::{Event, Stored};
 use super::super::table::{self, Include};
 use super::super::typed;
 use super::super::write;
-use super::{is_direct, partial, prefix, protobuf, protobuf_status};
+use super::{is_direct, partial, protobuf, protobuf_status};
 
 /// One frame of a watch with an object.
 pub(in super::super) fn frame(
@@ -21,14 +21,7 @@ pub(in super::super) fn frame(
     first: bool,
 ) -> Bytes {
     if accepted == Accepted::JSON && is_direct(resource) {
-        let mut out = Vec::with_capacity(stored.text.len() + 160);
-        out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\",\"object\":");
-        out.extend_from_slice(&prefix(resource));
-        out.extend_from_slice(&stored.text[1..]);
-        out.extend_from_slice(b"}\n");
-        return out.into();
+        return plain(resource, kind, stored);
     }
     let value = write::load(resource, stored);
     let shown = match accepted.view {
@@ -46,6 +39,36 @@ pub(in super::super) fn frame(
         }
     };
     raw_frame(accepted, kind, &shown, Some(resource))
+}
+
+/// The frame of an event for a watch that selects nothing, written once for all of them.
+pub(in super::super) fn event_frame(
+    resource: &Resource,
+    kind: &str,
+    event: &Event,
+    stored: &Stored,
+) -> Bytes {
+    let (head, frame) =
+        event.frame.get_or_init(|| (resource.head().to_vec(), plain(resource, kind, stored)));
+    // Another version of the same resource has a head of its own.
+    if head == resource.head() { frame.clone() } else { plain(resource, kind, stored) }
+}
+
+/// A frame from the stored text.
+fn plain(resource: &Resource, kind: &str, stored: &Stored) -> Bytes {
+    let mut out = Vec::with_capacity(stored.text.len() + 160);
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    out.extend_from_slice(resource.head());
+    out.extend_from_slice(&stored.text[1..]);
+    out.extend_from_slice(b"}\n");
+    out.into()
+}
+
+/// Whether the frames of a watch can be shared with others.
+pub(in super::super) fn is_shared(resource: &Resource, accepted: Accepted) -> bool {
+    accepted == Accepted::JSON && is_direct(resource)
 }
 
 /// A bookmark: nothing but kind, apiVersion and a version.

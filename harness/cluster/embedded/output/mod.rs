@@ -25,7 +25,7 @@ use super::store::Stored;
 use super::table::{self, Include};
 use super::typed;
 use super::write::{self, Written};
-pub(super) use frames::{bookmark, frame, raw_frame};
+pub(super) use frames::{bookmark, event_frame, frame, is_shared, raw_frame};
 
 /// What goes over the wire.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -367,7 +367,7 @@ fn direct_list(resource: &Resource, page: &Page, metadata: &Value) -> Vec<u8> {
     );
     let mut out = out.into_bytes();
     out.reserve(size);
-    let prefix = resource.custom().map(|_| prefix(resource));
+    let prefix = resource.custom().map(|_| resource.head());
     for (index, item) in page.items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -382,12 +382,6 @@ fn direct_list(resource: &Resource, page: &Page, metadata: &Value) -> Vec<u8> {
     }
     out.extend_from_slice(b"]}\n");
     out
-}
-
-/// How an object starts: its kind and version.
-fn prefix(resource: &Resource) -> Vec<u8> {
-    format!("{{\"kind\":{},\"apiVersion\":{},", json!(resource.kind), json!(resource.api_version()))
-        .into_bytes()
 }
 
 /// An object straight from the store, for the plain case.
@@ -424,7 +418,7 @@ fn is_plain(call: &Call, resource: &Resource, accepted: Accepted) -> bool {
 }
 
 fn direct(resource: &Resource, stored: &Stored) -> Vec<u8> {
-    let mut out = prefix(resource);
+    let mut out = resource.head().to_vec();
     out.reserve(stored.text.len());
     out.extend_from_slice(&stored.text[1..]);
     out.push(b'\n');
