@@ -24,10 +24,11 @@ struct Doors {
 
 impl Doors {
     async fn open(yaml: &str) -> Self {
-        Self::open_with(yaml, Arc::clone(&AUTHORITY)).await
+        Self::open_with(yaml, Arc::clone(&AUTHORITY), &[]).await
     }
 
-    async fn open_with(yaml: &str, authority: Arc<Authority>) -> Self {
+    /// Opens the doors to clients of other authorities too.
+    async fn open_with(yaml: &str, authority: Arc<Authority>, others: &[&Authority]) -> Self {
         let file: LandscapeFile = serde_saphyr::from_str(yaml).expect("a landscape");
         let journal = Journal::new();
         let faults = Faults::new(journal.clone());
@@ -38,17 +39,23 @@ impl Doors {
         let identity = ServerIdentity { chain: identity.chain, key: identity.key };
         let plan = |address: &str,
                     reception: Arc<dyn Reception>,
-                    roots: Option<CertificateDer<'static>>| {
+                    roots: Option<Vec<CertificateDer<'static>>>| {
             let door = if roots.is_some() { Door::Certificate } else { Door::Token };
-            let clients = roots.map_or(ClientCertificates::NotAsked, |root| {
-                ClientCertificates::Required { roots: vec![root] }
+            let clients = roots.map_or(ClientCertificates::NotAsked, |roots| {
+                ClientCertificates::Required { roots }
             });
             DoorPlan { clients, ..DoorPlan::new(door, address, identity.clone(), reception) }
         };
+        let others = others.iter().map(|other| other.trust_anchor());
+        let client_roots = std::iter::once(compass.client_ca()).chain(others).cloned().collect();
         let plans = vec![
             plan("token", compass.token_reception(), None),
-            plan("mtls", compass.certificate_reception(), Some(compass.client_ca().clone())),
-            plan("sap-mtls", compass.external_reception(), Some(compass.external_ca().clone())),
+            plan("mtls", compass.certificate_reception(), Some(client_roots)),
+            plan(
+                "sap-mtls",
+                compass.external_reception(),
+                Some(vec![compass.external_ca().clone()]),
+            ),
             plan("oauth", compass.oauth_reception(), None),
         ];
         let gateway =
@@ -238,4 +245,34 @@ async fn faults_meet_answers_that_are_made_in_this_process() {
         _ => None,
     });
     assert_eq!(blamed.as_deref(), Some("lost"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_below_a_root_gives_chains_of_three() {
+    let authority = Authority::generate_intermediate(Duration::from_secs(60)).await;
+    let doors = Doors::open_with("{}", Arc::new(authority.expect("an authority")), &[]).await;
+    let identity = doors.paired(&doors.token()).await;
+    assert_eq!(identity.matches("BEGIN CERTIFICATE").count(), 3);
+    let client = doors.client(Some(&identity));
+    let director = doors.url("mtls", "/director/graphql");
+    assert_eq!(query(&client, &director, "{ __typename }", &[]).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_authority_signs_after_a_rotation_and_old_certificates_stay_good() {
+    let next = Authority::generate(Duration::from_secs(60)).await.expect("an authority");
+    let doors = Doors::open_with("{}", Arc::clone(&AUTHORITY), &[&next]).await;
+    let old = doors.paired(&doors.token()).await;
+    doors.compass.landscape().rotate_authority(Arc::new(next));
+    let new = doors.paired(&doors.token()).await;
+    let issuer = |identity: &str| {
+        let all = compass_harness::pki::certificates_in(identity.as_bytes());
+        all.last().expect("an authority").fingerprint.clone()
+    };
+    assert_ne!(issuer(&old), issuer(&new));
+    let director = doors.url("mtls", "/director/graphql");
+    for identity in [old, new] {
+        let client = doors.client(Some(&identity));
+        assert_eq!(query(&client, &director, "{ __typename }", &[]).await.0, 200);
+    }
 }
