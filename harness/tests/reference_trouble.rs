@@ -22,6 +22,9 @@ impl Kind for Faults {
     const KIND: &'static str = "Faults";
 }
 
+/// A moment to kill it at, in words and as a fact.
+type Point = (&'static str, fn(&Event) -> bool);
+
 /// Arms a fault in the words of scenarios.
 fn arm(stage: &Stage, words: &str) {
     let text =
