@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Scenario files, directories of them, or ids.
     #[arg(value_name = "PATH|ID", default_value = "scenarios")]
     scenarios: Vec<String>,
+    /// Only scenarios with this tag; may be given several times, one of them is enough.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
     /// Agent file; `reference` is the one that is built in.
     #[arg(long, value_name = "FILE", default_value = agent_file::REFERENCE, env = "COMPASS_HARNESS_AGENT")]
     agent: String,
@@ -97,10 +100,14 @@ pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
         Ok(call) => Arc::new(call),
         Err(exit) => return exit,
     };
-    let scenarios = match select(&args.scenarios, terminal) {
+    let mut scenarios = match select(&args.scenarios, terminal) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
+    if !args.tags.is_empty() {
+        let wanted = |tag: &String| args.tags.contains(tag);
+        scenarios.retain(|scenario| scenario.metadata.tags.iter().any(wanted));
+    }
     if scenarios.is_empty() {
         terminal.note("no scenario was selected");
         return Exit::NothingRan;
@@ -112,16 +119,27 @@ pub(super) async fn run(args: Args, terminal: &Terminal) -> Exit {
             return Exit::NotJudged;
         }
     };
-    let repeat = usize::from(args.repeat);
-    let scenarios: Vec<_> = std::iter::repeat_n(scenarios, repeat).flatten().collect();
+    let rounds = 1..=args.repeat;
+    let scenarios: Vec<_> = rounds
+        .flat_map(|round| scenarios.iter().map(move |scenario| (Arc::clone(scenario), round)))
+        .collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores * JOBS_PER_CORE, usize::from);
-    let mut results = Vec::new();
+    let mut results = Results { selected: scenarios.len(), ..Results::default() };
     let interrupted = tokio::select! {
         () = run_all(&scenarios, jobs, &call, &args, terminal, &mut results) => None,
         exit = ended => Some(exit),
     };
-    conclude(&results, scenarios.len(), interrupted, &call, &args, terminal)
+    conclude(&results, interrupted, &call, &args, terminal)
+}
+
+/// What came of a call.
+#[derive(Debug, Default)]
+struct Results {
+    selected: usize,
+    finished: Vec<Finished>,
+    /// Runs that ended in a panic of ours.
+    panicked: usize,
 }
 
 fn prepare(args: &Args, terminal: &Terminal) -> Result<Trial, Exit> {
@@ -157,14 +175,15 @@ fn prepare(args: &Args, terminal: &Terminal) -> Result<Trial, Exit> {
 fn select(words: &[String], terminal: &Terminal) -> Result<Vec<Arc<Scenario>>, Exit> {
     let (ids, paths): (Vec<_>, Vec<_>) =
         words.iter().partition(|word| word.starts_with("CC-") && !Path::new(word).exists());
-    let mut paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
-    if !ids.is_empty() {
-        paths.push("scenarios".into());
-    }
-    let all = scenario::load_all(&paths).map_err(|errors| {
-        errors.iter().for_each(|error| terminal.report(error));
-        Exit::Invalid
-    })?;
+    let load = |paths: &[PathBuf]| {
+        scenario::load_all(paths).map_err(|errors| {
+            errors.iter().for_each(|error| terminal.report(error));
+            Exit::Invalid
+        })
+    };
+    let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
+    let mut selected = if paths.is_empty() { Vec::new() } else { load(&paths)? };
+    let all = if ids.is_empty() { Vec::new() } else { load(&["scenarios".into()])? };
     for id in &ids {
         if !all.iter().any(|scenario| scenario.id() == id.as_str()) {
             let known: Vec<_> = all.iter().map(Scenario::id).collect();
@@ -175,30 +194,35 @@ fn select(words: &[String], terminal: &Terminal) -> Result<Vec<Arc<Scenario>>, E
             return Err(Exit::Usage);
         }
     }
-    let only_ids = ids.len() == words.len();
-    let wanted = |scenario: &Scenario| !only_ids || ids.iter().any(|id| *id == scenario.id());
-    Ok(all.into_iter().filter(wanted).map(Arc::new).collect())
+    for scenario in all {
+        let named = ids.iter().any(|id| *id == scenario.id());
+        if named && !selected.iter().any(|other| other.id() == scenario.id()) {
+            selected.push(scenario);
+        }
+    }
+    Ok(selected.into_iter().map(Arc::new).collect())
 }
 
 async fn run_all(
-    scenarios: &[Arc<Scenario>],
+    scenarios: &[(Arc<Scenario>, u16)],
     jobs: usize,
     call: &Arc<Trial>,
     args: &Args,
     terminal: &Terminal,
-    results: &mut Vec<Finished>,
+    results: &mut Results,
 ) {
     let turns = Arc::new(Semaphore::new(jobs));
     let progress = Arc::new(Progress::new(terminal, scenarios.len()));
     let mut running = JoinSet::new();
-    for scenario in scenarios {
+    for (scenario, round) in scenarios {
+        let round = *round;
         let (scenario, call) = (Arc::clone(scenario), Arc::clone(call));
         let (turns, progress) = (Arc::clone(&turns), Arc::clone(&progress));
         running.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire_owned().await.ok();
             let line = progress.begin(scenario.id());
-            call.run(scenario, &|step| line.step(step)).await
+            call.run(scenario, round, &|step| line.step(step)).await
         });
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -208,15 +232,19 @@ async fn run_all(
             finished = running.join_next() => {
                 let Some(finished) = finished else { break };
                 heartbeat.reset();
-                // A task is never aborted while it is joined here, so it can only have panicked;
-                // the panic has been printed, and the missing result is noticed at the end.
-                let Ok(finished) = finished else { continue };
+                // A task is never aborted while it is joined here, so it can only have panicked,
+                // and the panic has been printed.
+                let Ok(finished) = finished else {
+                    results.panicked += 1;
+                    continue;
+                };
                 progress.finished();
                 if args.format == Format::Human && !(args.quiet && finished.word() == Word::Pass) {
-                    progress.above(|| print(&finished, results.len() + 1, scenarios.len(), terminal));
+                    let number = results.finished.len() + 1;
+                    progress.above(|| print(&finished, number, scenarios.len(), terminal));
                 }
                 let stop = args.fail_fast && finished.word() != Word::Pass;
-                results.push(finished);
+                results.finished.push(finished);
                 if stop {
                     running.shutdown().await;
                     break;
@@ -243,33 +271,49 @@ fn print(finished: &Finished, number: usize, of: usize, terminal: &Terminal) {
 }
 
 fn conclude(
-    results: &[Finished],
-    selected: usize,
+    results: &Results,
     interrupted: Option<Exit>,
     call: &Trial,
     args: &Args,
     terminal: &Terminal,
 ) -> Exit {
-    let exits: Vec<_> = results.iter().map(|finished| exit_of(finished.word())).collect();
-    let missing = selected - results.len();
+    let words: Vec<_> = results.finished.iter().map(Finished::word).collect();
+    let exits: Vec<_> = words.iter().map(|word| exit_of(*word)).collect();
+    let skipped = results.selected - words.len() - results.panicked;
     let exit = match interrupted {
         Some(exit) => exit,
-        // Without an interruption or an early stop every scenario has a result, unless we panicked.
-        None if missing > 0 && !args.fail_fast => Exit::Harness,
+        None if results.panicked > 0 => Exit::Harness,
+        // Without an early stop every scenario has a result.
+        None if skipped > 0 && !args.fail_fast => Exit::Harness,
         None => Exit::of_all(&exits),
     };
     let speed_factor = call.options.speed_factor;
     match args.format {
         Format::Json => {
             let agent = &call.candidate.file.metadata.name;
-            let document = json::Document::new(agent, speed_factor.get(), exit as u8, results);
+            let document = json::Document::new(
+                agent,
+                speed_factor.get(),
+                exit as u8,
+                &results.finished,
+                skipped,
+            );
             terminal.result(serde_json::to_string_pretty(&document).unwrap_or_default());
         }
         Format::Human => {
-            let passed = exits.iter().filter(|exit| **exit == Exit::Passed).count();
-            let failed = exits.len() - passed;
-            let skipped = if missing > 0 { format!(", {missing} skipped") } else { String::new() };
-            terminal.result(format!("\n{passed} passed, {failed} failed{skipped}"));
+            let count = |wanted: &[Word]| words.iter().filter(|word| wanted.contains(word)).count();
+            let mut line = format!("{} passed", count(&[Word::Pass]));
+            for (number, what) in [
+                (count(&[Word::Fail]), "failed"),
+                (count(&[Word::Snap]), "with a new or changed snapshot"),
+                (count(&[Word::Error, Word::Doubt]) + results.panicked, "not judged"),
+                (skipped, "skipped"),
+            ] {
+                if number > 0 || what == "failed" {
+                    line.push_str(&format!(", {number} {what}"));
+                }
+            }
+            terminal.result(format!("\n{line}"));
             if exit != Exit::Passed {
                 terminal.result(format!("exit code {}: {}", exit as u8, exit.reason()));
             }

@@ -31,8 +31,13 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Runs one scenario; `on_step` hears each step that begins.
-    pub async fn run(&self, scenario: Arc<Scenario>, on_step: &(dyn Fn(&str) + Sync)) -> Finished {
+    /// Runs one scenario for the `round`th time, from 1; `on_step` hears each step that begins.
+    pub async fn run(
+        &self,
+        scenario: Arc<Scenario>,
+        round: u16,
+        on_step: &(dyn Fn(&str) + Sync),
+    ) -> Finished {
         let started = Instant::now();
         let again = self.again(&scenario);
         let run = engine::run(Arc::clone(&scenario), &self.candidate, self.options, on_step).await;
@@ -45,15 +50,20 @@ impl Trial {
             again,
         };
         match run {
-            Ok(run) => self.conclude(&mut finished, run),
+            Ok(run) => self.conclude(&mut finished, round, run),
             Err(error) => finished.outcome = no_verdict(&error),
         }
         finished
     }
 
     /// Keeps the journal, and compares the prose of a run that passed.
-    fn conclude(&self, finished: &mut Finished, run: Run) {
-        let path = self.runs_dir.join(format!("{}.run", run.scenario.id()));
+    fn conclude(&self, finished: &mut Finished, round: u16, run: Run) {
+        // A round that passes must not replace the journal of one that failed.
+        let name = match round {
+            1 => format!("{}.run", run.scenario.id()),
+            _ => format!("{}.{round}.run", run.scenario.id()),
+        };
+        let path = self.runs_dir.join(name);
         finished.last_lines = run.last_lines;
         if let Err(error) = write_run_file(&path, &run.header, &run.entries) {
             finished.outcome = no_verdict(&error);

@@ -13,6 +13,5 @@ mod world;
 pub use access::{Access, AccessError};
 pub use hands::{Hands, HandsError};
 pub use run::{Candidate, Run, RunError, RunOptions, run};
-pub use steps::StepError;
 pub use tempo::{SpeedFactor, SpeedFactorChoice, SpeedFactorError};
 pub use world::{World, WorldError, WorldPlan};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::steps::{Stage, StepError};
+use super::steps::{Stage, with_causes};
 use super::tempo::SpeedFactor;
 use super::world::{World, WorldError, WorldPlan};
 use crate::agent::{
@@ -78,17 +78,6 @@ pub enum RunError {
     /// The agent cannot be run.
     #[error("the agent cannot be run")]
     Agent(#[source] RunnerError),
-    /// A step cannot be done.
-    #[error("step {} `{name}` cannot be done", index + 1)]
-    Step {
-        /// Which, from 0.
-        index: usize,
-        /// In words.
-        name: String,
-        /// Why.
-        #[source]
-        source: StepError,
-    },
 }
 
 /// Runs a scenario from an empty world to its verdict. `on_step` hears each step that begins.
@@ -113,10 +102,11 @@ pub async fn run(
     let launch = launch(given, candidate, &world).map_err(RunError::Launch)?;
     let agent = Process::new(launch, world.journal.clone()).map_err(RunError::Agent)?;
     let watch = Watch::new(Arc::clone(&scenario), terms(candidate, &world, options.speed_factor));
-    let mut stage = Stage::new(&world, agent, watch, candidate.file.spec.grace_period.duration());
+    let grace = candidate.file.spec.grace_period.duration();
+    let mut stage = Stage::new(&world, agent, watch, grace, options.speed_factor);
     let limit = options.speed_factor.stretch(scenario.spec.time_limit.duration());
     // What is not done by then, the judge finds undone.
-    let walked = tokio::time::timeout(limit, stage.walk(&scenario, on_step)).await;
+    let _ = tokio::time::timeout(limit, stage.walk(&scenario, on_step)).await;
     let last_lines = stage.end(options.speed_factor.stretch(SETTLED_WITHIN)).await;
     let verdict = stage.verdict();
     let header = RunHeader {
@@ -131,10 +121,6 @@ pub async fn run(
     };
     let entries = world.journal.snapshot();
     world.stop().await;
-    if let Ok(Err((index, source))) = walked {
-        let name = scenario.spec.steps[index].to_string();
-        return Err(RunError::Step { index, name, source });
-    }
     Ok(Run { scenario, verdict, entries, header, last_lines })
 }
 
@@ -202,7 +188,7 @@ impl Stage<'_> {
             let _ = self.agent.stop(self.grace).await;
         }
         if let Err(error) = self.world.settle(settled_within).await {
-            let reason = error.to_string();
+            let reason = with_causes(&error);
             self.world.journal.record(crate::journal::RecorderEvent::Lost { reason });
         }
         self.agent.last_lines(LAST_LINES)

@@ -1,8 +1,10 @@
 //! The steps of a scenario: one match arm each.
 
+use std::error::Error;
 use std::time::Duration;
 
 use super::hands::HandsError;
+use super::tempo::SpeedFactor;
 use super::world::{World, WorldError};
 use crate::agent::{Process, Runner, RunnerError};
 use crate::compass::{Applications, LandscapeError};
@@ -13,13 +15,12 @@ use crate::scenario::{
     RevokeTarget, Scenario, TokenTarget,
 };
 
-/// How long the recorder may take to see what our own hands did.
+/// How long the recorder of a quiet machine may take to see what our own hands did.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// Why a step cannot be done; the run has no verdict then.
+/// Why a step cannot be done; the run has no verdict then, unless the agent is to blame.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepError {
+enum StepError {
     /// The agent cannot be started, or was not there to be ended.
     #[error("the agent cannot be told")]
     Agent(#[source] RunnerError),
@@ -47,21 +48,26 @@ pub(super) struct Stage<'w> {
     pub(super) agent: Process,
     /// How long the agent may take to end when it is asked to.
     pub(super) grace: Duration,
+    speed_factor: SpeedFactor,
     watch: Watch,
     reader: Reader,
 }
 
 impl<'w> Stage<'w> {
-    pub(super) fn new(world: &'w World, agent: Process, watch: Watch, grace: Duration) -> Self {
-        Self { world, agent, grace, watch, reader: world.journal.reader() }
+    pub(super) fn new(
+        world: &'w World,
+        agent: Process,
+        watch: Watch,
+        grace: Duration,
+        speed_factor: SpeedFactor,
+    ) -> Self {
+        // A machine that is slow ends an agent slowly.
+        let grace = speed_factor.stretch(grace);
+        Self { world, agent, grace, speed_factor, watch, reader: world.journal.reader() }
     }
 
-    /// Walks the steps until one fails or cannot be done (its index and why).
-    pub(super) async fn walk(
-        &mut self,
-        scenario: &Scenario,
-        on_step: &(dyn Fn(&str) + Sync),
-    ) -> Result<(), (usize, StepError)> {
+    /// Walks the steps until one fails or cannot be done; the journal says which and why.
+    pub(super) async fn walk(&mut self, scenario: &Scenario, on_step: &(dyn Fn(&str) + Sync)) {
         for (index, step) in scenario.spec.steps.iter().enumerate() {
             let name = step.to_string();
             on_step(&name);
@@ -69,23 +75,18 @@ impl<'w> Stage<'w> {
             let result = match &step.does {
                 Doing::Act(action) => match self.act(action).await {
                     Ok(()) => StepResult::Done,
-                    Err(error) => {
-                        let result = StepResult::Impossible(error.to_string());
-                        self.world.journal.record(StepEvent::Ended { index, result });
-                        return Err((index, error));
-                    }
+                    Err(error) => StepResult::Impossible(with_causes(&error)),
                 },
                 Doing::WaitFor(_) | Doing::Expect(_) => self.wait().await,
             };
-            let failed = result == StepResult::Failed;
+            let over = result != StepResult::Done;
             self.world.journal.record(StepEvent::Ended { index, result });
             self.catch_up();
             // A broken promise is not mended by what comes later.
-            if failed || !self.watch.findings().is_empty() {
-                return Ok(());
+            if over || !self.watch.findings().is_empty() {
+                return;
             }
         }
-        Ok(())
     }
 
     /// The verdict about everything in the journal.
@@ -106,17 +107,13 @@ impl<'w> Stage<'w> {
                 Outcome::Broken(_) => return StepResult::Failed,
                 Outcome::Pending { until } => until,
             };
-            let (agent_runs, exited) = (self.agent.is_running(), self.agent.exited());
+            // Nothing that is waited for can come any more.
+            if self.watch.observed().ended_by_itself.is_some() {
+                return StepResult::Failed;
+            }
             tokio::select! {
                 batch = self.reader.next_batch() => batch.iter().for_each(|entry| self.watch.see(entry)),
                 () = sleep_until(until, now) => {}
-                exit = exited, if agent_runs => {
-                    if exit.is_some_and(|exit| !exit.planned) {
-                        // Nothing that is waited for can come any more.
-                        self.catch_up();
-                        return if self.watch.step() == Outcome::Held { StepResult::Done } else { StepResult::Failed };
-                    }
-                }
             }
         }
     }
@@ -181,7 +178,8 @@ impl<'w> Stage<'w> {
         if by_hand {
             // A step that follows is judged by what the record holds: a flag that was set must be
             // in it before anybody asks whether it is gone.
-            self.world.settle(SEEN_WITHIN).await.map_err(StepError::World)?;
+            let limit = self.speed_factor.stretch(SEEN_WITHIN);
+            self.world.settle(limit).await.map_err(StepError::World)?;
         }
         Ok(())
     }
@@ -210,6 +208,18 @@ impl<'w> Stage<'w> {
             }
         }
     }
+}
+
+/// An error and what led to it, as the journal keeps it.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(", because ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Ends at a time of the run; never, when only an entry can decide.

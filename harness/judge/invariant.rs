@@ -1,5 +1,5 @@
 //! The rules for every revision of every run: STAT-01 to STAT-11, and those beside them that a
-//! revision alone can break (CERT-03, CERT-05, CONN-06, SYNC-01).
+//! revision alone can break (CERT-03, CERT-05, CERT-07, CONN-06, SYNC-01, SYNC-04); and RES-01.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use super::finding::Finding;
 use super::observed::{Observed, describes};
 use super::schema;
 use super::writers::AgentWrite;
-use crate::journal::{Entry, Event, Identity, Revision};
+use crate::journal::{AgentEvent, Entry, Event, Identity, Revision};
 use crate::scenario::catalogue;
 use crate::scenario::words::{Flag, State};
 
 mod rules;
 
 /// The rules that are not of the chapter STAT.
-pub(super) const BESIDE: [&str; 4] = ["CERT-03", "CERT-05", "CONN-06", "SYNC-01"];
+pub(super) const BESIDE: [&str; 7] =
+    ["CERT-03", "CERT-05", "CERT-07", "CONN-06", "RES-01", "SYNC-01", "SYNC-04"];
 
 /// Watches all rules over one run.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub(super) struct Invariants {
     established: Option<u64>,
     /// The request by which the agent told of its last attempt to synchronise.
     attempted: u64,
+    /// RES-01: the agent was asked to end.
+    asked_to_end: bool,
 }
 
 /// What STAT-07 remembers.
@@ -67,10 +70,24 @@ impl Invariants {
                     self.established = Some(entry.seq);
                 }
             }
+            Event::Agent(event) => self.see_agent(event, observed),
             _ => {}
         }
         for write in observed.writers.take_known() {
             self.check_write(&write, observed);
+        }
+    }
+
+    /// RES-01: whoever asked the agent to end waited for its grace period before using force.
+    fn see_agent(&mut self, event: &AgentEvent, observed: &Observed) {
+        match event {
+            AgentEvent::Started { .. } => self.asked_to_end = false,
+            AgentEvent::Told { signal } if signal == "SIGTERM" => self.asked_to_end = true,
+            AgentEvent::Told { signal } if signal == "SIGKILL" && self.asked_to_end => {
+                let words = "the agent did not end within its grace period and was killed";
+                self.broken("RES-01", words.into(), observed);
+            }
+            AgentEvent::Told { .. } | AgentEvent::Exited { .. } => {}
         }
     }
 
@@ -110,6 +127,8 @@ impl Invariants {
             ("CONN-06", rules::establishing_is_told(before, now)),
             ("CERT-03", rules::renewal_is_told(before, now)),
             ("SYNC-01", rules::complete_round_is_told(now)),
+            ("CERT-07", before.and_then(|b| rules::failed_maintenance_keeps_what_was(b, now))),
+            ("SYNC-04", before.and_then(|b| rules::failed_fetch_keeps_what_was(b, now))),
         ] {
             if let Some(words) = broken {
                 self.broken(id, words, observed);

@@ -13,9 +13,9 @@ use super::invariant::Invariants;
 use super::observed::Observed;
 use super::terms::Terms;
 use super::verdict::{Grounds, StepVerdict, Verdict, binding, is_must};
-use crate::document::Problem;
+use crate::document::{Problem, Spanned};
 use crate::journal::{AgentEvent, Entry, Event, StepEvent, StepResult};
-use crate::scenario::{Claim, Doing, Fact, Scenario};
+use crate::scenario::{AgentFact, Claim, Doing, Fact, Scenario};
 
 /// A run under watch.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Watch {
         let spec = &scenario.spec;
         let observed = Observed::new(Arc::new(terms));
         let promises = spec.always.0.iter().chain(&spec.afterwards.0);
-        let promises = promises.map(Watched::kept).collect();
+        let promises = promises.chain(&unsaid(&scenario)).map(Watched::kept).collect();
         Self {
             scenario,
             observed,
@@ -231,7 +231,8 @@ impl Watch {
             step.result = Some(result.clone());
         }
         if let StepResult::Impossible(reason) = result {
-            self.impossible.get_or_insert_with(|| reason.clone());
+            let reason = || format!("step {} cannot be done: {reason}", index + 1);
+            self.impossible.get_or_insert_with(reason);
         }
         let Some(current) = self.step.take_if(|step| step.index == index) else { return };
         let Some(claim) = current.claim else { return };
@@ -277,6 +278,35 @@ impl Watch {
         finding.span = Some(step.span);
         self.findings.push(finding);
     }
+}
+
+/// What is promised for an agent of which the scenario does not say how often it may end: an agent
+/// that is gone keeps its last state, which must not pass for staying in it.
+fn unsaid(scenario: &Scenario) -> Option<Claim> {
+    let spec = &scenario.spec;
+    let steps = spec.steps.iter().filter_map(|step| match &step.does {
+        Doing::WaitFor(claim) | Doing::Expect(claim) => Some(claim),
+        Doing::Act(_) => None,
+    });
+    let mut facts = spec
+        .always
+        .0
+        .iter()
+        .chain(&spec.afterwards.0)
+        .chain(steps)
+        .flat_map(|claim| claim.facts.iter().map(|fact| &fact.value));
+    if facts.any(|fact| matches!(fact, Fact::Agent(_))) {
+        return None;
+    }
+    let span = scenario.metadata.id.span;
+    let value = Fact::Agent(AgentFact { unplanned_restarts: 0 });
+    Some(Claim {
+        name: Some("The agent does not end by itself".into()),
+        facts: vec![Spanned { value, span }],
+        within: None,
+        stable_for: None,
+        span,
+    })
 }
 
 /// What must be true at the end of the run, and is not.

@@ -39,6 +39,9 @@ pub fn details(finished: &Finished) -> String {
     }
     if finished.word() != Word::Pass {
         let _ = writeln!(text, "  again: {}", finished.again);
+        if let Some(owner) = &finished.scenario.metadata.owner {
+            let _ = writeln!(text, "  owner: {owner}");
+        }
         if let Some(run_file) = &finished.run_file {
             let _ = writeln!(text, "  journal: {}", run_file.display());
         }

@@ -20,15 +20,25 @@ pub struct Document {
     exit_code: u8,
     passed: usize,
     failed: usize,
+    snapshot_changed: usize,
+    not_judged: usize,
     skipped: usize,
     scenarios: Vec<Value>,
 }
 
 impl Document {
-    /// The document of these results, which the program ends with `exit_code` for.
+    /// The document of these results, which the program ends with `exit_code` for; `skipped`
+    /// scenarios were selected and have no result.
     #[must_use]
-    pub fn new(agent: &str, speed_factor: f64, exit_code: u8, finished: &[Finished]) -> Self {
-        let passed = finished.iter().filter(|one| one.word() == Word::Pass).count();
+    pub fn new(
+        agent: &str,
+        speed_factor: f64,
+        exit_code: u8,
+        finished: &[Finished],
+        skipped: usize,
+    ) -> Self {
+        let count =
+            |words: &[Word]| finished.iter().filter(|one| words.contains(&one.word())).count();
         Self {
             api_version: crate::document::API_VERSION,
             kind: "Results",
@@ -36,9 +46,11 @@ impl Document {
             agent: agent.into(),
             speed_factor,
             exit_code,
-            passed,
-            failed: finished.len() - passed,
-            skipped: 0,
+            passed: count(&[Word::Pass]),
+            failed: count(&[Word::Fail]),
+            snapshot_changed: count(&[Word::Snap]),
+            not_judged: count(&[Word::Error, Word::Doubt]),
+            skipped,
             scenarios: finished.iter().map(scenario).collect(),
         }
     }
@@ -50,6 +62,8 @@ fn scenario(finished: &Finished) -> Value {
         "id": &**metadata.id,
         "title": metadata.title,
         "file": finished.scenario.path,
+        "tags": metadata.tags,
+        "owner": metadata.owner,
         "proves": metadata.proves.iter().map(|id| &id.value).collect::<Vec<_>>(),
         "result": result(finished.word()),
         "seconds": finished.took.as_secs_f64(),

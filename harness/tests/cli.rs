@@ -181,7 +181,7 @@ fn an_agent_that_cannot_be_started_is_no_verdict() {
     let place = Place::new();
     place.write("scenarios/a.yaml", SCENARIO).agent_file("[./no-such-program]");
     let called = place.call(&["run", "--agent", "agent.yaml"]);
-    called.ends(5, &["ERR", "no-such-program", "0 passed, 1 failed", "exit code 5"]);
+    called.ends(5, &["ERR", "no-such-program", "0 passed, 0 failed, 1 not judged", "exit code 5"]);
 }
 
 #[test]
@@ -203,6 +203,38 @@ fn an_agent_that_exits_at_once_fails_with_its_last_words() {
 }
 
 #[test]
+fn ids_and_paths_select_what_they_name_and_tags_what_has_them() {
+    let place = Place::new();
+    let second = SCENARIO.replace("CLI-001", "CLI-002").replace("proves", "tags: [slow]\n  proves");
+    place.write("scenarios/a.yaml", SCENARIO).write("scenarios/b.yaml", &second);
+    place.write("elsewhere/c.yaml", &SCENARIO.replace("CLI-001", "CLI-003"));
+    place.agent_file("[./no-such-program]");
+    let selected = |words: &[&str]| {
+        let all = [&["run", "--agent", "agent.yaml", "--format", "json"], words].concat();
+        let called = place.call(&all);
+        let document: serde_json::Value = serde_json::from_str(&called.out).expect("JSON");
+        let scenarios = document["scenarios"].as_array().expect("a list").clone();
+        let mut ids: Vec<_> = scenarios.iter().map(|one| one["id"].to_string()).collect();
+        ids.sort_unstable();
+        ids.join(" ").replace('"', "")
+    };
+    assert_eq!(selected(&["CC-CLI-001", "elsewhere"]), "CC-CLI-001 CC-CLI-003");
+    assert_eq!(selected(&["CC-CLI-001", "scenarios/a.yaml"]), "CC-CLI-001");
+    assert_eq!(selected(&["--tag", "slow", "--tag", "quick"]), "CC-CLI-002");
+    place.call(&["run", "--tag", "none"]).ends(4, &["no scenario"]);
+}
+
+#[test]
+fn each_round_keeps_its_journal() {
+    let place = Place::new();
+    place.write("scenarios/a.yaml", SCENARIO).agent("exit 0");
+    place.call(&["run", "--agent", "agent.yaml", "--repeat", "2"]).ends(1, &["0 passed, 2 failed"]);
+    for name in ["CC-CLI-001.run", "CC-CLI-001.2.run"] {
+        assert!(place.path("target/compass-harness/runs").join(name).exists(), "{name}");
+    }
+}
+
+#[test]
 fn an_agent_that_never_does_anything_fails_in_time_and_is_ended_with_its_children() {
     let place = Place::new();
     let marker = place.path("alive").display().to_string();
@@ -211,7 +243,7 @@ fn an_agent_that_never_does_anything_fails_in_time_and_is_ended_with_its_childre
         format!("trap '' TERM\n(trap '' TERM; sleep 8; echo alive > {marker}) &\nsleep 60");
     place.write("scenarios/a.yaml", SCENARIO).agent(&script);
     let called = place.call(&["run", "--agent", "agent.yaml", "--speed-factor", "1"]);
-    called.ends(1, &["FAIL", "expected", "absent", "Connected"]);
+    called.ends(1, &["FAIL", "expected", "absent", "Connected", "RES-01", "grace period"]);
     let processes = Command::new("pgrep").args(["-f", &marker]).output();
     if let Ok(output) = processes {
         assert!(output.stdout.is_empty(), "a process of the agent is left");

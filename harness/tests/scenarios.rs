@@ -44,7 +44,7 @@ fn trial(scenario: Scenario, runtime: &Arc<Runtime>, run: &Arc<Run>) -> Trial {
     let name = scenario.relative.with_extension("").display().to_string();
     let id = scenario.id().to_owned();
     let test = move || {
-        let finished = runtime.block_on(run.run(Arc::new(scenario), &|_| {}));
+        let finished = runtime.block_on(run.run(Arc::new(scenario), 1, &|_| {}));
         match finished.word() {
             Word::Pass => Ok(()),
             word => {

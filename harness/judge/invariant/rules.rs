@@ -237,6 +237,38 @@ pub(super) fn complete_round_is_told(now: &Connection) -> Option<String> {
     })
 }
 
+/// CERT-07: the CompassConnection still tells of the last success and of the certificate in use.
+pub(super) fn failed_maintenance_keeps_what_was(
+    before: &Connection,
+    now: &Connection,
+) -> Option<String> {
+    const KEPT: [&str; 2] = ["connectionStatus/lastSuccess", "connectionStatus/certificateStatus"];
+    keeps(before, now, State::ConnectionMaintenanceFailed, KEPT)
+}
+
+/// SYNC-04: the CompassConnection still tells of the last good round.
+pub(super) fn failed_fetch_keeps_what_was(before: &Connection, now: &Connection) -> Option<String> {
+    const KEPT: [&str; 2] = [
+        "synchronizationStatus/lastSuccessfulFetch",
+        "synchronizationStatus/lastSuccessfulApplication",
+    ];
+    keeps(before, now, State::SynchronizationFailed, KEPT)
+}
+
+/// Whether a revision in this state has left parts of the status as they were.
+fn keeps(before: &Connection, now: &Connection, state: State, parts: [&str; 2]) -> Option<String> {
+    if now.state() != Some(state) {
+        return None;
+    }
+    let part = |connection: &Connection, name: &str| {
+        let part = connection.content.pointer(&format!("/status/{name}"));
+        part.filter(|part| !part.is_null()).cloned()
+    };
+    let changed = parts.into_iter().find(|name| part(before, name) != part(now, name))?;
+    let name = changed.rsplit('/').next().unwrap_or_default();
+    Some(format!("`{state}`, and {name} is not what it was"))
+}
+
 /// CERT-05.
 pub(super) fn key_and_certificate_belong_together(
     secret: &BTreeMap<String, SecretValue>,

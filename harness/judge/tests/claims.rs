@@ -351,6 +351,7 @@ fn the_agent_does_not_end_by_itself() {
     };
     passed(&always("agent: { unplannedRestarts: 0 }", exit(true)));
     only_finding(&always("agent: { unplannedRestarts: 0 }", exit(false)));
+    only_finding(&always("state: { never: [ConnectionFailed] }", exit(false)));
     passed(&always("agent: { unplannedRestarts: 1 }", exit(false)));
 }
 

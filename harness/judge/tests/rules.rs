@@ -304,7 +304,8 @@ fn stat_11_is_a_remark() {
     let failing = run(|story| {
         story.paired().at(2000).synchronized().at(4000).state("ConnectionMaintenanceFailed");
         for second in 5..9 {
-            maintained(story.at(second * 1000));
+            let now = story.at(second * 1000).clock();
+            story.written(json!({"status": {"connectionStatus": {"lastSync": now}}}));
         }
     });
     passed(&failing);
@@ -365,4 +366,64 @@ fn a_rule_that_is_broken_often_is_told_once() {
     });
     breach("STAT-01", &verdict);
     assert_eq!(verdict.findings[0].times, 5);
+}
+
+#[test]
+fn cert_07_a_failed_maintenance_keeps_the_last_success() {
+    let failed = |success: &str| {
+        run(|story| {
+            story.paired().at(4000);
+            let now = story.clock();
+            let mut connection = json!({"lastSync": now, "error": "no way"});
+            if success == "now" {
+                connection["lastSuccess"] = json!(now);
+            }
+            story.written(json!({"status": {
+                "connectionState": "ConnectionMaintenanceFailed", "connectionStatus": connection,
+            }}));
+        })
+    };
+    passed(&failed("kept"));
+    assert_eq!(
+        breach("CERT-07", &failed("now")),
+        "`ConnectionMaintenanceFailed`, and lastSuccess is not what it was"
+    );
+}
+
+#[test]
+fn sync_04_a_failed_fetch_is_no_successful_one() {
+    let failed = |fetch: &str| {
+        run(|story| {
+            story.paired().synchronized().at(4000);
+            let now = story.clock();
+            let mut synchronization = json!({"lastAttempt": now, "error": "no way"});
+            if fetch == "now" {
+                synchronization["lastSuccessfulFetch"] = json!(now);
+            }
+            story.written(json!({"status": {
+                "connectionState": "SynchronizationFailed", "synchronizationStatus": synchronization,
+            }}));
+        })
+    };
+    passed(&failed("kept"));
+    assert_eq!(
+        breach("SYNC-04", &failed("now")),
+        "`SynchronizationFailed`, and lastSuccessfulFetch is not what it was"
+    );
+}
+
+#[test]
+fn res_01_an_agent_ends_when_it_is_asked_to() {
+    let told = |signals: &'static [&'static str]| {
+        move |story: &mut Story| {
+            story.push(AgentEvent::Started { number: 1, pid: 1 }).paired();
+            for signal in signals {
+                story.push(AgentEvent::Told { signal: (*signal).into() });
+            }
+            story.push(AgentEvent::Exited { code: None, signal: Some(9), planned: true });
+        }
+    };
+    passed(&run(told(&["SIGTERM"])));
+    passed(&run(told(&["SIGKILL"])));
+    assert!(breach("RES-01", &run(told(&["SIGTERM", "SIGKILL"]))).contains("grace period"));
 }

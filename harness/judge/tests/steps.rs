@@ -174,7 +174,7 @@ fn what_the_harness_could_not_do_is_not_the_agents_fault() {
     let Judgement::NotJudged { reason, record_is_broken: false } = &verdict.judgement else {
         panic!("{:?}", verdict.judgement)
     };
-    assert_eq!(reason, "no such program");
+    assert_eq!(reason, "step 1 cannot be done: no such program");
 }
 
 #[test]
