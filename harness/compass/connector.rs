@@ -147,9 +147,9 @@ impl Connector<'_> {
         let (Authenticated::Token(client) | Authenticated::Certificate(client)) = client;
         let der = decode_request(csr)?;
         let to = self.caller.identity.clone();
-        let signed = self.landscape.sign(client, to, &der).map_err(not_signed)?;
+        let (signed, authority) = self.landscape.sign(client, to, &der).map_err(not_signed)?;
         let client_certificate = pem_of(&signed.der);
-        let authority = self.landscape.authority().certificate_pem();
+        let authority = authority.certificate_pem();
         Ok(SignedChain {
             certificate_chain: STANDARD.encode(format!("{client_certificate}{authority}")),
             ca_certificate: STANDARD.encode(authority),

@@ -125,8 +125,9 @@ async fn answer(behind: &Behind, request: Request<Incoming>) -> Response<Full<By
     let Some((backend, path)) = Backend::of(uri.path()) else {
         return empty(StatusCode::NOT_FOUND);
     };
-    // The hydrators are asked about headers, and know nobody by them.
-    if backend != Backend::Hydrator && key.is_none_or(|key| key != behind.key) {
+    // The others are asked about such headers, and know nobody by them.
+    let knows_callers = matches!(backend, Backend::Connector | Backend::Director);
+    if knows_callers && key.is_none_or(|key| key != behind.key) {
         for name in STRIPPED {
             parts.headers.remove(name);
         }

@@ -43,6 +43,7 @@ pub struct Compass {
     behind: Arc<Behind>,
     front: Arc<Front>,
     external: ExternalAuthority,
+    client_ca: CertificateDer<'static>,
 }
 
 impl fmt::Debug for Compass {
@@ -63,7 +64,12 @@ impl Compass {
     /// [`StartError`] when there is no authority or the file contradicts itself.
     pub async fn start(file: &LandscapeFile, journal: Journal) -> Result<Self, StartError> {
         let longest = Duration::try_from(file.certificates.valid_for).unwrap_or_default();
-        let authority = Authority::generate(longest).await.map_err(StartError::Authority)?;
+        let authority = if file.certificates.attach_root {
+            Authority::generate_intermediate(longest).await
+        } else {
+            Authority::generate(longest).await
+        };
+        let authority = authority.map_err(StartError::Authority)?;
         Self::start_with(file, Arc::new(authority), journal).await
     }
 
@@ -77,11 +83,12 @@ impl Compass {
         authority: Arc<Authority>,
         journal: Journal,
     ) -> Result<Self, StartError> {
+        let client_ca = authority.trust_anchor().clone();
         let landscape = Landscape::new(file, authority, journal).map_err(StartError::Landscape)?;
         let behind = Arc::new(Behind::start(Servers::new(landscape.clone())).await);
         let front = Front::start(Arc::clone(&behind)).await.map_err(StartError::Listen)?;
         let external = ExternalAuthority::generate().map_err(StartError::Authority)?;
-        Ok(Self { landscape, behind, front: Arc::new(front), external })
+        Ok(Self { landscape, behind, front: Arc::new(front), external, client_ca })
     }
 
     /// What Connector and Director know.
@@ -143,10 +150,10 @@ impl Compass {
         Arc::new(HydratorEdge(Arc::clone(&self.behind)))
     }
 
-    /// The authority whose certificates clients must show at the certificate door.
+    /// The authority whose certificates clients must show at the certificate door, from the start.
     #[must_use]
-    pub fn client_ca(&self) -> CertificateDer<'static> {
-        self.landscape.authority().certificate().clone()
+    pub fn client_ca(&self) -> &CertificateDer<'static> {
+        &self.client_ca
     }
 
     /// The authority whose certificates clients must show at the external door.

@@ -1,6 +1,6 @@
 //! From scenario to journal: builds a world, walks the steps, takes the world down.
 //!
-//! [`run`] is the whole way of one scenario on one screen; [`World`] says what starts and stops in
+//! [`run()`] is the whole way of one scenario on one screen; [`World`] says what starts and stops in
 //! which order; `steps` has one match arm a step.
 
 mod access;

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -72,6 +72,8 @@ pub struct Authority {
     certificate: CertificateDer<'static>,
     name: Vec<u8>,
     key_id: Vec<u8>,
+    /// The certificate of the root, for an intermediate authority.
+    root: Option<CertificateDer<'static>>,
 }
 
 impl fmt::Debug for Authority {
@@ -103,25 +105,46 @@ impl Authority {
     ///
     /// [`AuthorityError`] when the crypto library refuses.
     pub fn generate_blocking(longest: Duration) -> Result<Self, AuthorityError> {
-        let crypto = |source| AuthorityError::Crypto { name: COMMON_NAME.into(), source };
-        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(crypto)?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, "Compass Harness");
-        params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let (not_before, not_after) = authority_life(longest);
-        params.not_before = system_time(not_before).into();
-        params.not_after = system_time(not_after).into();
+        let key = rsa_key()?;
+        let params = authority_params(COMMON_NAME, longest);
         let certificate = params.self_signed(&key).map_err(crypto)?.der().clone();
-        let key_id = params.key_identifier(&key);
+        Self::new(&key, certificate, &params, None)
+    }
+
+    /// Makes a new authority below a root of its own, so that chains have three certificates
+    /// (Connector, setting for attaching the root CA).
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`] when the crypto library refuses.
+    pub async fn generate_intermediate(longest: Duration) -> Result<Self, AuthorityError> {
+        tokio::task::spawn_blocking(move || {
+            let (root_key, key) = (KeyPair::generate().map_err(crypto)?, rsa_key()?);
+            let root_params = authority_params(ROOT_NAME, longest);
+            let root = root_params.self_signed(&root_key).map_err(crypto)?.der().clone();
+            let issuer = Issuer::new(root_params, root_key);
+            let mut params = authority_params(COMMON_NAME, longest);
+            params.use_authority_key_identifier_extension = true;
+            let certificate = params.signed_by(&key, &issuer).map_err(crypto)?.der().clone();
+            Self::new(&key, certificate, &params, Some(root))
+        })
+        .await
+        .map_err(|_| AuthorityError::Interrupted { name: COMMON_NAME.into() })?
+    }
+
+    fn new(
+        key: &KeyPair,
+        certificate: CertificateDer<'static>,
+        params: &CertificateParams,
+        root: Option<CertificateDer<'static>>,
+    ) -> Result<Self, AuthorityError> {
+        let key_id = params.key_identifier(key);
         let rsa = RsaKeyPair::from_pkcs8(key.serialized_der())
             .map_err(|error| crypto(rcgen::Error::RingKeyRejected(error.to_string())))?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
             .expect("a certificate that rcgen wrote can be parsed");
         let name = parsed.subject().as_raw().to_vec();
-        Ok(Self { key: rsa, certificate, name, key_id })
+        Ok(Self { key: rsa, certificate, name, key_id, root })
     }
 
     /// The authority's own certificate.
@@ -130,10 +153,17 @@ impl Authority {
         &self.certificate
     }
 
-    /// The authority's own certificate in PEM.
+    /// The certificate that clients of this authority are trusted by: its own, or that of its root.
+    #[must_use]
+    pub fn trust_anchor(&self) -> &CertificateDer<'static> {
+        self.root.as_ref().unwrap_or(&self.certificate)
+    }
+
+    /// The authority's own certificate in PEM, and that of its root when it has one.
     #[must_use]
     pub fn certificate_pem(&self) -> String {
-        pem_of(&self.certificate)
+        let root = self.root.as_ref().map_or_else(String::new, |root| pem_of(root));
+        format!("{}{root}", pem_of(&self.certificate))
     }
 
     /// Checks a PKCS#10 request in DER and signs it, as the Connector does.
@@ -169,6 +199,28 @@ impl Authority {
     }
 }
 
+fn rsa_key() -> Result<KeyPair, AuthorityError> {
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(crypto)
+}
+
+fn authority_params(name: &str, longest: Duration) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Compass Harness");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let (not_before, not_after) = authority_life(longest);
+    params.not_before = system_time(not_before).into();
+    params.not_after = system_time(not_after).into();
+    params
+}
+
+fn crypto(source: rcgen::Error) -> AuthorityError {
+    AuthorityError::Crypto { name: COMMON_NAME.into(), source }
+}
+
+const ROOT_NAME: &str = "Compass Harness Root CA, NOT FOR PRODUCTION";
 const COMMON_NAME: &str = "Compass Harness Connector CA, NOT FOR PRODUCTION";
 
 /// Certificates know whole seconds, and Go cuts, it does not round.

@@ -225,6 +225,8 @@ pub(super) fn write_extension(
 /// Until 2049 a time has two digits for the year (RFC 5280, 4.1.2.5).
 pub(super) fn write_time(writer: DERWriter<'_>, time: Timestamp) {
     let year = time.to_zoned_datetime(jiff::tz::TimeZone::UTC).year();
+    // Certificates know whole seconds, and yasna ends in a panic over anything finer.
+    let time = Timestamp::from_second(time.as_second()).unwrap_or(time);
     let time = system_time(time).into();
     if (1950..2050).contains(&year) {
         writer.write_utctime(&UTCTime::from_datetime(time));

@@ -311,3 +311,39 @@ async fn the_servers_say_that_they_are_well() {
         assert_eq!(request.send().await.expect("an answer").status(), 400);
     }
 }
+
+#[tokio::test]
+async fn the_next_certificates_may_each_live_for_a_time_of_their_own() {
+    let world = world("certificates: { validFor: 40s }").await;
+    let landscape = world.compass.landscape();
+    landscape.set_next_certificate_validities([10, 20].map(std::time::Duration::from_secs));
+    let mut lives = Vec::new();
+    for _ in 0..3 {
+        world.paired().await;
+    }
+    for number in 1..=3 {
+        let facts = landscape.certificate(number).expect("issued");
+        lives.push(facts.not_after.duration_since(facts.not_before).as_secs());
+    }
+    assert_eq!(lives, [10, 20, 40]);
+}
+
+#[tokio::test]
+async fn the_revocation_list_can_be_mirrored_and_taken_back() {
+    let world = world("{}").await;
+    let certificate = world.paired().await;
+    let landscape = world.compass.landscape();
+    let mut changes = landscape.revocations();
+    let asked =
+        async || world.connector(CONFIGURATION, Proof::Certificate(&certificate)).await.status;
+    assert_eq!(asked().await, 200);
+    landscape.revoke(1).expect("issued");
+    assert!(changes.has_changed().expect("the landscape is there"));
+    changes.mark_unchanged();
+    assert!(landscape.revoked().contains(&certificate.fingerprint));
+    assert_eq!(asked().await, 400);
+    assert!(landscape.take_back_revocation(&certificate.fingerprint));
+    assert!(changes.has_changed().expect("the landscape is there"));
+    assert_eq!(asked().await, 200);
+    assert!(!landscape.take_back_revocation(&certificate.fingerprint));
+}

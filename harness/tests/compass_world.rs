@@ -14,7 +14,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA2
 use serde_json::{Value, json};
 
 /// Making an RSA key takes longer than all the rest, so all tests share one.
-static AUTHORITY: LazyLock<Arc<Authority>> = LazyLock::new(|| {
+pub(crate) static AUTHORITY: LazyLock<Arc<Authority>> = LazyLock::new(|| {
     Arc::new(Authority::generate_blocking(Duration::from_secs(60)).expect("an authority"))
 });
 pub(crate) static KEY: LazyLock<KeyPair> =
@@ -62,6 +62,9 @@ pub(crate) enum Proof<'a> {
     Nothing,
     Token(&'a str),
     Certificate(&'a ClientCertificate),
+    /// A certificate of the external authority.
+    External(&'a ClientCertificate),
+    Bearer(&'a str),
 }
 
 pub(crate) async fn world(yaml: &str) -> World {
@@ -97,6 +100,15 @@ impl World {
             Proof::Certificate(shown) => {
                 certificate = Some(shown);
                 self.compass.certificate_reception()
+            }
+            Proof::External(shown) => {
+                certificate = Some(shown);
+                self.compass.external_reception()
+            }
+            Proof::Bearer(token) => {
+                let value = format!("Bearer {token}").parse().expect("a header value");
+                parts.headers.insert("Authorization", value);
+                self.compass.oauth_reception()
             }
         };
         let incoming = Incoming { certificate, parts: &parts, body: &body };
@@ -141,6 +153,13 @@ impl World {
         self.send(request, Proof::Certificate(certificate)).await
     }
 
+    /// Asks the Director at the door that belongs to the proof, in a tenant.
+    pub(crate) async fn ask(&self, query: &str, tenant: &str, proof: Proof<'_>) -> Seen {
+        let mut request = post("/director/graphql", query);
+        request.headers_mut().insert("Tenant", tenant.parse().expect("a header value"));
+        self.send(request, proof).await
+    }
+
     pub(crate) async fn configuration(&self, proof: Proof<'_>) -> Value {
         self.connector(CONFIGURATION, proof).await.data()["result"].clone()
     }
@@ -154,7 +173,11 @@ impl World {
 
     /// Goes the whole way of an agent: token, configuration, CSR, certificate.
     pub(crate) async fn paired(&self) -> ClientCertificate {
-        let configuration = self.configuration(Proof::Token(&self.token())).await;
+        self.paired_with(&self.token()).await
+    }
+
+    pub(crate) async fn paired_with(&self, token: &str) -> ClientCertificate {
+        let configuration = self.configuration(Proof::Token(token)).await;
         let token = configuration["token"]["token"].as_str().expect("a token");
         let csr = csr(&configuration);
         let signed = self.sign(&csr, Proof::Token(token)).await.data();
@@ -234,4 +257,24 @@ pub(crate) fn shown(result: &Value, configuration: &Value) -> ClientCertificate 
 
 pub(crate) fn refused_token(number: Option<u32>, reason: &str) -> Identity {
     Identity::RefusedToken { number, reason: reason.into() }
+}
+
+/// The administrator's certificate as a door sees it.
+pub(crate) fn administrator() -> ClientCertificate {
+    let subject = [
+        "C=DE",
+        "L=local",
+        "O=SAP SE",
+        "OU=Region",
+        "OU=SAP Cloud Platform Clients",
+        "OU=f8075207-1478-4a80-bd26-24a4785a2bfd",
+        "CN=compass",
+    ];
+    ClientCertificate {
+        fingerprint: "00".repeat(32),
+        common_name: "compass".into(),
+        not_after: jiff::Timestamp::MAX,
+        chain_length: 1,
+        subject: subject.map(String::from).to_vec(),
+    }
 }

@@ -12,9 +12,6 @@ use serde_json::json;
 
 use crate::reference_world::{Stage, asked, by_token, revision_of, stage, state};
 
-/// A point of a run by name, and the entry that marks it.
-type Point = (&'static str, fn(&Event) -> bool);
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Faults {
@@ -24,6 +21,9 @@ struct Faults {
 impl Kind for Faults {
     const KIND: &'static str = "Faults";
 }
+
+/// A moment to kill it at, in words and as a fact.
+type Point = (&'static str, fn(&Event) -> bool);
 
 /// Arms a fault in the words of scenarios.
 fn arm(stage: &Stage, words: &str) {

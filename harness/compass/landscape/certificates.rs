@@ -1,19 +1,23 @@
 //! The client certificates that were issued, and those that are revoked.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{CertificatesFile, Landscape, LandscapeError};
 use crate::journal::{CertificateEvent, CertificateFacts, Identity};
-use crate::pki::{CertificateTerms, ExpectedSubject, SignedCertificate, SigningError};
+use crate::pki::{Authority, CertificateTerms, ExpectedSubject, SignedCertificate, SigningError};
 
 /// All certificates of a landscape.
 #[derive(Debug)]
 pub(super) struct Certificates {
     pub(super) validity: Duration,
+    /// The validities of the next certificates, which go before that.
+    pub(super) next_validities: VecDeque<Duration>,
     pub(super) start: SignedDuration,
     /// In the order of issuing; the first has number 1.
     issued: Vec<Issued>,
@@ -34,6 +38,7 @@ impl Certificates {
     pub(super) fn new(file: &CertificatesFile) -> Self {
         Self {
             validity: Duration::try_from(file.valid_for).unwrap_or_default(),
+            next_validities: VecDeque::new(),
             start: file.valid_from,
             issued: Vec::new(),
             numbers: HashMap::new(),
@@ -47,6 +52,10 @@ impl Certificates {
 
     pub(super) fn is_revoked(&self, fingerprint: &str) -> bool {
         self.revoked.contains(fingerprint)
+    }
+
+    fn next_validity(&self) -> Duration {
+        self.next_validities.front().copied().unwrap_or(self.validity)
     }
 
     fn by_number(&self, number: u32) -> Option<&Issued> {
@@ -76,17 +85,17 @@ impl Landscape {
         )
     }
 
-    /// Signs a CSR in DER for a client, or says why not.
+    /// Signs a CSR in DER for a client and says by whom it was signed, or says why it was not.
     pub(crate) fn sign(
         &self,
         client: Uuid,
         to: Identity,
         csr: &[u8],
-    ) -> Result<SignedCertificate, SigningError> {
+    ) -> Result<(SignedCertificate, Arc<Authority>), SigningError> {
         let subject = self.shared.subject.clone();
-        let terms = {
+        let (terms, authority) = {
             let state = self.state();
-            CertificateTerms {
+            let terms = CertificateTerms {
                 subject: ExpectedSubject {
                     common_name: client.to_string(),
                     country: subject.country,
@@ -96,12 +105,14 @@ impl Landscape {
                     province: subject.province,
                 },
                 not_before: state.certificates.start,
-                validity: state.certificates.validity,
-            }
+                validity: state.certificates.next_validity(),
+            };
+            (terms, Arc::clone(&state.authority))
         };
         // Signing takes about a millisecond, in which others may go on.
-        let signed = self.shared.authority.sign(csr, &terms)?;
+        let signed = authority.sign(csr, &terms)?;
         let mut state = self.state_mut();
+        state.certificates.next_validities.pop_front();
         let number = state.certificates.add(client, signed.facts.clone());
         self.shared.journal.record(CertificateEvent::Issued {
             number,
@@ -111,7 +122,7 @@ impl Landscape {
             key_bits: signed.key_bits,
             subject: signed.subject.clone(),
         });
-        Ok(signed)
+        Ok((signed, authority))
     }
 
     /// Revokes a certificate by its number, effective with the next request.
@@ -129,6 +140,9 @@ impl Landscape {
     pub(crate) fn revoke_fingerprint(&self, fingerprint: &str) {
         let mut state = self.state_mut();
         let new = state.certificates.revoked.insert(fingerprint.into());
+        if new {
+            self.shared.revocations.send_modify(|count| *count += 1);
+        }
         if let Some(known) = state.certificates.by_fingerprint(fingerprint).filter(|_| new) {
             self.shared.journal.record(CertificateEvent::Revoked { number: known.number });
         }
@@ -149,6 +163,23 @@ impl Landscape {
     /// Whether the certificate with this fingerprint is revoked.
     pub(crate) fn is_revoked(&self, fingerprint: &str) -> bool {
         self.state().certificates.is_revoked(fingerprint)
+    }
+
+    /// Takes a certificate off the revocation list, as one who deletes its entry in the list's
+    /// ConfigMap does; says whether it was there.
+    pub fn take_back_revocation(&self, fingerprint: &str) -> bool {
+        let mut state = self.state_mut();
+        let was_there = state.certificates.revoked.remove(fingerprint);
+        if was_there {
+            self.shared.revocations.send_modify(|count| *count += 1);
+        }
+        was_there
+    }
+
+    /// Counts the changes of the revocation list, for whoever mirrors [`revoked`](Self::revoked).
+    #[must_use]
+    pub fn revocations(&self) -> watch::Receiver<u64> {
+        self.shared.revocations.subscribe()
     }
 
     /// Fingerprints of all revoked certificates.

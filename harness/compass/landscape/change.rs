@@ -136,6 +136,11 @@ impl Landscape {
         self.state_mut().certificates.validity = validity;
     }
 
+    /// The validities of the next certificates, one each; after them the usual one holds again.
+    pub fn set_next_certificate_validities(&self, validities: impl IntoIterator<Item = Duration>) {
+        self.state_mut().certificates.next_validities = validities.into_iter().collect();
+    }
+
     /// When certificates that are issued from now on start to be valid, from their issuing.
     pub fn set_certificate_start(&self, start: SignedDuration) {
         self.state_mut().certificates.start = start;

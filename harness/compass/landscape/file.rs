@@ -107,6 +107,8 @@ pub struct CertificatesFile {
     pub valid_from: SignedDuration,
     /// The subject that CSRs must have, beside the client id.
     pub subject: SubjectFile,
+    /// Whether there is a root above the authority that signs, which then ends every chain.
+    pub attach_root: bool,
 }
 
 impl Default for CertificatesFile {
@@ -115,6 +117,7 @@ impl Default for CertificatesFile {
             valid_for: SignedDuration::from_hours(2160),
             valid_from: SignedDuration::ZERO,
             subject: SubjectFile::default(),
+            attach_root: false,
         }
     }
 }

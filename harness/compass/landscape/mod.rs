@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use file::{
@@ -121,9 +122,10 @@ pub struct Landscape {
 
 struct Shared {
     journal: Journal,
-    authority: Arc<Authority>,
     subject: SubjectFile,
     tokens: TokensFile,
+    /// Changes of the revocation list.
+    revocations: watch::Sender<u64>,
     state: RwLock<State>,
 }
 
@@ -136,6 +138,8 @@ struct State {
     templates: BTreeMap<String, Template>,
     systems: BTreeMap<Uuid, IntegrationSystem>,
     bearers: Bearers,
+    /// It signs what is issued from now on.
+    authority: Arc<Authority>,
     /// Where OAuth clients get their tokens.
     token_endpoint: String,
     /// Subjects of the certificates that make an administrator.
@@ -185,6 +189,7 @@ impl Landscape {
             templates: BTreeMap::new(),
             systems: BTreeMap::new(),
             bearers: Bearers::default(),
+            authority,
             token_endpoint: String::new(),
             administrators: clients::administrators(&file.administrators),
             runtimes: BTreeMap::new(),
@@ -217,9 +222,9 @@ impl Landscape {
         state.ensure_formations(&tenant, &file.formations);
         let shared = Shared {
             journal,
-            authority,
             subject: file.certificates.subject.clone(),
             tokens: file.tokens.clone(),
+            revocations: watch::Sender::new(0),
             state: RwLock::new(state),
         };
         let landscape = Self { shared: Arc::new(shared) };
@@ -277,8 +282,14 @@ impl Landscape {
 
     /// The authority that signs client certificates.
     #[must_use]
-    pub fn authority(&self) -> &Authority {
-        &self.shared.authority
+    pub fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.state().authority)
+    }
+
+    /// Lets another authority sign from now on. Certificates of the one before stay good wherever
+    /// that one is still trusted; the doors must trust the new one already.
+    pub fn rotate_authority(&self, authority: Arc<Authority>) {
+        self.state_mut().authority = authority;
     }
 
     /// The journal that this landscape writes to.
