@@ -1,5 +1,6 @@
 //! `run`: scenarios in parallel, against one agent.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -310,7 +311,8 @@ fn conclude(
                 (skipped, "skipped"),
             ] {
                 if number > 0 || what == "failed" {
-                    line.push_str(&format!(", {number} {what}"));
+                    // Writing into a String cannot fail.
+                    let _ = write!(line, ", {number} {what}");
                 }
             }
             terminal.result(format!("\n{line}"));

@@ -26,12 +26,9 @@ fn main() {
 }
 
 fn installed(program: &str) -> bool {
-    Command::new(program)
-        .arg("version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok()
+    // `curl version` would look for a host of that name.
+    let version = if program == "curl" { "--version" } else { "version" };
+    Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 const CONFIGURATION: &str = "query { result: configuration() { token { token } \
@@ -47,7 +44,8 @@ struct Walk {
 
 impl Drop for Walk {
     fn drop(&mut self) {
-        let _ = self.serve.kill();
+        // Killed, it could not take its directory away.
+        let _ = kill(Pid::from_raw(self.serve.id().cast_signed()), Signal::SIGTERM);
         let _ = self.serve.wait();
     }
 }
