@@ -1,6 +1,5 @@
 //! `run`: scenarios in parallel, against one agent.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -303,19 +302,19 @@ fn conclude(
         }
         Format::Human => {
             let count = |wanted: &[Word]| words.iter().filter(|word| wanted.contains(word)).count();
-            let mut line = format!("{} passed", count(&[Word::Pass]));
+            // Simple readers count by this line, so whatever did not pass has failed in it.
+            let passed = count(&[Word::Pass]);
+            let failed = words.len() - passed + results.panicked;
+            let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+            terminal.result(format!("\n{passed} passed, {failed} failed{skipped}"));
             for (number, what) in [
-                (count(&[Word::Fail]), "failed"),
-                (count(&[Word::Snap]), "with a new or changed snapshot"),
-                (count(&[Word::Error, Word::Doubt]) + results.panicked, "not judged"),
-                (skipped, "skipped"),
+                (count(&[Word::Snap]), "passed with a new or changed snapshot"),
+                (count(&[Word::Error, Word::Doubt]) + results.panicked, "could not be judged"),
             ] {
-                if number > 0 || what == "failed" {
-                    // Writing into a String cannot fail.
-                    let _ = write!(line, ", {number} {what}");
+                if number > 0 {
+                    terminal.result(format!("of the failed, {number} {what}"));
                 }
             }
-            terminal.result(format!("\n{line}"));
             if exit != Exit::Passed {
                 terminal.result(format!("exit code {}: {}", exit as u8, exit.reason()));
             }

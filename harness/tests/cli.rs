@@ -188,7 +188,10 @@ fn an_agent_that_cannot_be_started_is_no_verdict() {
     let place = Place::new();
     place.write("scenarios/a.yaml", SCENARIO).agent_file("[./no-such-program]");
     let called = place.call(&["run", "--agent", "agent.yaml"]);
-    called.ends(5, &["ERR", "no-such-program", "0 passed, 0 failed, 1 not judged", "exit code 5"]);
+    called.ends(
+        5,
+        &["ERR", "no-such-program", "0 passed, 1 failed", "1 could not be judged", "exit code 5"],
+    );
 }
 
 #[test]
