@@ -4,15 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 
 /// Upper bound of a measured factor; a machine that is slower than this cannot judge.
 const SLOWEST: f64 = 10.0;
-/// Work per core of one measurement.
-const BLOCK: usize = 256 * 1024;
-/// What the work takes on a quiet core of the machine that the bounds in the scenarios were set on.
-const QUIET: Duration =
-    if cfg!(debug_assertions) { Duration::from_millis(4) } else { Duration::from_millis(1) };
+/// Time on a core that one measurement takes: some time slices, or a loaded machine would look quiet.
+const WORK: Duration = Duration::from_millis(10);
+/// Bytes that are hashed between two looks at the clock.
+const BLOCK: usize = 64 * 1024;
 
 /// By how much every bound in time is stretched; at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -37,24 +37,19 @@ impl SpeedFactor {
     /// Bounds as they stand in the scenario.
     pub const ONE: Self = Self(1.0);
 
-    /// Keeps every core busy for some milliseconds and compares with a quiet machine.
+    /// Keeps every core busy for some milliseconds and compares the time that passes with the time
+    /// on the core: the rest went to others.
     ///
     /// The slowest core counts: a step of a scenario waits for the slowest of its processes.
     #[must_use]
     pub fn measure() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let block = vec![0_u8; BLOCK];
-        let started = Instant::now();
-        let work = || {
-            let _ = Sha256::digest(&block);
-            started.elapsed()
-        };
         let slowest = std::thread::scope(|scope| {
             #[expect(clippy::needless_collect, reason = "all must work before one is waited for")]
-            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(waited_for_work)).collect();
             workers.into_iter().filter_map(|worker| worker.join().ok()).max()
         });
-        let factor = slowest.unwrap_or(QUIET).as_secs_f64() / QUIET.as_secs_f64();
+        let factor = slowest.unwrap_or(WORK).as_secs_f64() / WORK.as_secs_f64();
         Self(factor.clamp(1.0, SLOWEST))
     }
 
@@ -69,6 +64,24 @@ impl SpeedFactor {
     pub fn get(self) -> f64 {
         self.0
     }
+}
+
+/// How long this thread waits for [`WORK`] to be done.
+fn waited_for_work() -> Duration {
+    let block = vec![0_u8; BLOCK];
+    let (started, before) = (Instant::now(), on_core());
+    loop {
+        let _ = Sha256::digest(&block);
+        let (waited, worked) = (started.elapsed(), on_core().saturating_sub(before));
+        if worked >= WORK || waited >= WORK.mul_f64(SLOWEST) {
+            return waited;
+        }
+    }
+}
+
+/// The time that this thread has had a core for.
+fn on_core() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
 impl SpeedFactorChoice {
