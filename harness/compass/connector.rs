@@ -16,10 +16,11 @@ use super::caller::{
     CLIENT_CERTIFICATE_HASH, CLIENT_ID_FROM_CERTIFICATE, CLIENT_ID_FROM_TOKEN, Caller,
 };
 use super::graphql::{
-    Documents, ErrorCode, Failure, Field, HttpAnswer, HttpRequest, Location, Object, Plan,
-    RequestError, Resolved, Response, SentError, Server, answer, execute,
+    Documents, ErrorCode, Failure, Field, HttpAnswer, Location, Object, Plan, RequestError,
+    Resolved, Response, SentError, Server, answer, execute,
 };
 use super::landscape::{Addresses, Landscape};
+use super::servers::Asked;
 use crate::pki::pem_of;
 
 /// The schema of the Connector.
@@ -42,21 +43,20 @@ pub(crate) fn documents() -> Documents {
 }
 
 /// Answers a request to the Connector's `/graphql`.
-pub(crate) fn respond(
+pub(super) fn respond(
     landscape: &Landscape,
     documents: &Documents,
-    headers: &HeaderMap,
-    request: HttpRequest<'_>,
+    asked: Asked<'_>,
 ) -> HttpAnswer {
     // Without an identity the tenant claim cannot be decoded, which the Connector's middleware
     // answers before GraphQL is looked at.
-    let Some(caller) = Caller::read(headers)
-        .filter(|caller| caller.tenant.is_some() || caller.foreign_tenant.is_some())
+    let Some(caller) =
+        asked.caller.filter(|caller| caller.tenant.is_some() || caller.foreign_tenant.is_some())
     else {
         return HttpAnswer { status: 400, body: Vec::new() };
     };
-    let server = Connector { landscape, documents, headers, caller: &caller };
-    answer(&server, request)
+    let server = Connector { landscape, documents, headers: asked.headers, caller };
+    answer(&server, asked.into())
 }
 
 struct Connector<'a> {

@@ -52,7 +52,7 @@ impl Reception for Edge {
             return Admission::Answer(with_type(StatusCode::NOT_FOUND, "", ""));
         };
         if backend == Backend::TokenEndpoint {
-            return self.pass(backend, path, incoming, incoming.parts.headers.clone());
+            return self.pass(backend, path, incoming, &incoming.parts.headers, None);
         }
         // At the host with server TLS only, the Director is for users with a token of theirs.
         let nobody = matches!(subject.identity, Identity::Bearer { client_id: None })
@@ -66,8 +66,9 @@ impl Reception for Edge {
             return oathkeeper(StatusCode::NOT_FOUND, "Requested url does not match any rules");
         }
         let mut set = HeaderMap::new();
-        self.caller(incoming, &mut set).write(&mut set);
+        let caller = self.caller(incoming, &mut set);
         if self.behind.script(backend).is_some() {
+            caller.write(&mut set);
             if let Ok(key) = HeaderValue::from_str(&self.behind.key) {
                 set.insert(KEY, key);
             }
@@ -83,7 +84,7 @@ impl Reception for Edge {
             headers.remove(name);
         }
         headers.extend(set);
-        self.pass(backend, path, incoming, headers)
+        self.pass(backend, path, incoming, &headers, Some(&caller))
     }
 
     fn errors(&self, _subject: &Subject, _status: u16, body: &[u8]) -> Vec<String> {
@@ -132,10 +133,11 @@ impl Edge {
         backend: Backend,
         path: &str,
         incoming: Incoming<'_>,
-        headers: HeaderMap,
+        headers: &HeaderMap,
+        caller: Option<&Caller>,
     ) -> Admission {
         let (method, query) = (&incoming.parts.method, incoming.parts.uri.query());
-        let asked = Asked { method, path, query, headers: &headers, body: incoming.body };
+        let asked = Asked { method, path, query, headers, body: incoming.body, caller };
         Admission::Reply(self.behind.servers.answer(backend, asked))
     }
 
@@ -255,6 +257,7 @@ impl Reception for HydratorEdge {
             query: incoming.parts.uri.query(),
             headers: &incoming.parts.headers,
             body: incoming.body,
+            caller: None,
         };
         Admission::Reply(self.0.servers.answer(Backend::Hydrator, asked))
     }

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::caller::STRIPPED;
+use super::caller::{Caller, STRIPPED};
 use super::script::Script;
 use super::servers::{Asked, Backend, Servers};
 
@@ -139,12 +139,14 @@ async fn answer(behind: &Behind, request: Request<Incoming>) -> Response<Full<By
             return response.map(Full::new);
         }
     }
+    let caller = Caller::read(&parts.headers);
     let asked = Asked {
         method: &parts.method,
         path,
         query: uri.query(),
         headers: &parts.headers,
         body: &body,
+        caller: caller.as_ref(),
     };
     behind.servers.answer(backend, asked).map(Full::new)
 }

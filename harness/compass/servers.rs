@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
+use super::caller::Caller;
 use super::graphql::{Documents, HttpAnswer, HttpRequest};
 use super::landscape::Landscape;
 use super::{connector, director, hydrator, oauth};
@@ -43,6 +44,8 @@ pub(super) struct Asked<'a> {
     pub(super) query: Option<&'a str>,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
+    /// Who asks; nobody when the request did not come through a door.
+    pub(super) caller: Option<&'a Caller>,
 }
 
 /// All servers over one landscape.
@@ -65,10 +68,10 @@ impl Servers {
             (Backend::TokenEndpoint, _) => oauth::token(landscape, asked),
             (Backend::Hydrator, _) => hydrator::respond(landscape, asked),
             (Backend::Connector, "/graphql") => {
-                graphql(connector::respond(landscape, &self.connector, asked.headers, asked.into()))
+                graphql(connector::respond(landscape, &self.connector, asked))
             }
             (Backend::Director, "/graphql") => {
-                graphql(director::respond(landscape, &self.director, asked.headers, asked.into()))
+                graphql(director::respond(landscape, &self.director, asked))
             }
             (_, "/") => with_type(StatusCode::OK, "text/html; charset=UTF-8", PLAYGROUND),
             (_, "/healthz" | "/readyz" | "/livez") => {

@@ -49,7 +49,7 @@ impl Object for ApplicationObject<'_> {
                 let page = Page::asked(field, 0, Limit::UpTo200)?;
                 Resolved::object(PageOf::new("BundlePage", page, Vec::<BundleObject<'_>>::new()))
             }
-            "labels" => labels(field, record.all_labels()),
+            "labels" => labels(field, &record.labels, &record.formations, |_| false),
             "status" => Resolved::object(StatusObject {
                 type_name: "ApplicationStatus",
                 status: record.status,

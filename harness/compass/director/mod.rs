@@ -14,13 +14,14 @@ mod runtime;
 mod system;
 mod token;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use apollo_compiler::Schema;
 use apollo_compiler::ast::OperationType;
 use apollo_compiler::validation::Valid;
-use http::HeaderMap;
 use jiff::Timestamp;
+use serde::Serializer as _;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -32,10 +33,11 @@ use self::runtime::RuntimeObject;
 use super::caller::{Caller, Consumer, Flow};
 use super::connector::unknown_field;
 use super::graphql::{
-    Documents, Failure, Field, HttpAnswer, HttpRequest, Object, Plan, RequestError, Resolved,
-    Response, SentError, Server, answer, error_answer, execute,
+    Documents, Failure, Field, HttpAnswer, Object, Plan, RequestError, Resolved, Response,
+    SentError, Server, answer, error_answer, execute,
 };
 use super::landscape::Landscape;
+use super::servers::Asked;
 
 /// The schema of the Director.
 pub(crate) const SDL: &str = include_str!("../../../fixtures/compass/director.graphql");
@@ -51,13 +53,12 @@ pub(crate) fn documents() -> Documents {
 }
 
 /// Answers a request to the Director's `/graphql`.
-pub(crate) fn respond(
+pub(super) fn respond(
     landscape: &Landscape,
     documents: &Documents,
-    headers: &HeaderMap,
-    request: HttpRequest<'_>,
+    asked: Asked<'_>,
 ) -> HttpAnswer {
-    let Some(caller) = Caller::read(headers) else {
+    let Some(caller) = asked.caller else {
         // The edge gives everybody a bearer token; whoever has none did not come that way.
         return error_answer(400, DirectorError::unauthorized("invalid bearer token").into());
     };
@@ -67,9 +68,9 @@ pub(crate) fn respond(
     if let Some(consumer) = caller.consumer.filter(|_| caller.flow == Flow::Certificate) {
         landscape.mark_connected(consumer);
     }
-    let suggest_token = headers.get("suggest_token").is_some_and(|value| value == "true");
-    let director = Director { landscape, documents, caller: &caller, suggest_token };
-    answer(&director, request)
+    let suggest_token = asked.headers.get("suggest_token").is_some_and(|value| value == "true");
+    let director = Director { landscape, documents, caller, suggest_token };
+    answer(&director, asked.into())
 }
 
 /// One request to the Director.
@@ -306,13 +307,23 @@ fn timestamp(time: Timestamp) -> Resolved<'static> {
     Resolved::owned(seconds.to_string())
 }
 
-/// `Labels` on the wire: an object with all labels, or with the one that is asked for.
+/// `Labels` on the wire: an object with all labels, or with the one that is asked for. The label
+/// `scenarios` is there only for members of a formation.
 fn labels(
     field: &Field,
-    mut labels: std::collections::BTreeMap<String, Value>,
+    own: &BTreeMap<String, Value>,
+    formations: &BTreeSet<String>,
+    is_hidden: fn(&str) -> bool,
 ) -> Resolved<'static> {
-    if let Some(Value::String(wanted)) = field.arguments.get("key") {
-        labels.retain(|key, _| key == wanted);
-    }
-    Resolved::Json(std::borrow::Cow::Owned(Value::Object(labels.into_iter().collect())))
+    let wanted = field.arguments.get("key").and_then(Value::as_str);
+    let scenarios = (!formations.is_empty()).then(|| formations.iter().cloned().collect());
+    let mut all = Vec::from_iter(own.iter().map(|(key, value)| (key.as_str(), value)));
+    all.extend(scenarios.as_ref().map(|names: &Value| ("scenarios", names)));
+    all.retain(|(key, _)| !is_hidden(key) && wanted.is_none_or(|wanted| wanted == *key));
+    all.sort_unstable_by_key(|(key, _)| *key);
+    let mut out = Vec::with_capacity(128);
+    serde_json::Serializer::new(&mut out)
+        .collect_map(all)
+        .expect("writing to memory does not fail");
+    Resolved::Written(out)
 }

@@ -35,11 +35,7 @@ impl Object for RuntimeObject<'_> {
                 Resolved::object(StatusObject { type_name: "RuntimeStatus", status: record.status })
             }
             "labels" if self.gone => Resolved::Null,
-            "labels" => {
-                let mut all = record.all_labels();
-                all.retain(|key, _| !is_hidden(key));
-                labels(field, all)
-            }
+            "labels" => labels(field, &record.labels, &record.formations, is_hidden),
             "auths" => {
                 let ids = self.director.landscape.auth_ids(record.id);
                 let kind = OwnerKind::Runtime;

@@ -39,6 +39,8 @@ pub(crate) enum Resolved<'a> {
     Text(Cow<'a, str>),
     /// A custom scalar.
     Json(Cow<'a, Value>),
+    /// A custom scalar that is JSON already.
+    Written(Vec<u8>),
     /// An object, interface or union.
     Object(Box<dyn Object + 'a>),
     /// A list.
@@ -216,6 +218,7 @@ impl Run {
             Resolved::Int(number) => self.write(&number),
             Resolved::Text(text) => self.write(&text),
             Resolved::Json(value) => self.write(&*value),
+            Resolved::Written(json) => self.out.extend_from_slice(&json),
             Resolved::Object(object) => {
                 let name = object.type_name();
                 let below = field.below.iter().find(|(concrete, _)| concrete == name);

@@ -108,11 +108,6 @@ impl Runtime {
     pub(crate) fn sees(&self, application: &ApplicationRecord) -> bool {
         self.tenant == application.tenant && !self.formations.is_disjoint(&application.formations)
     }
-
-    /// All labels, as the Director returns them.
-    pub(crate) fn all_labels(&self) -> BTreeMap<String, Value> {
-        with_scenarios(&self.labels, &self.formations)
-    }
 }
 
 /// An application.
@@ -209,11 +204,6 @@ impl ApplicationRecord {
         self.labels.entry("managed".into()).or_insert_with(|| "false".into());
         self.updated = Timestamp::now();
     }
-
-    /// All labels, as the Director returns them.
-    pub(crate) fn all_labels(&self) -> BTreeMap<String, Value> {
-        with_scenarios(&self.labels, &self.formations)
-    }
 }
 
 /// A bundle of an application.
@@ -275,18 +265,6 @@ impl AuthRecord {
         let auth = Self { credentials: credentials.unwrap_or_default(), headers, query_parameters };
         (!nothing).then_some(auth)
     }
-}
-
-/// The label `scenarios` is there only for members of a formation.
-fn with_scenarios(
-    labels: &BTreeMap<String, Value>,
-    formations: &BTreeSet<String>,
-) -> BTreeMap<String, Value> {
-    let mut labels = labels.clone();
-    if !formations.is_empty() {
-        labels.insert("scenarios".into(), Vec::from_iter(formations.iter().cloned()).into());
-    }
-    labels
 }
 
 /// A stable id for the name; things of one name are told apart by counting.
